@@ -1,0 +1,3 @@
+"""Zero-shot anomaly detection with learned CLIP prompts."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,237 @@
+"""The command line: one subcommand a stage, and what people type. Modules are imported when their command runs."""
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from zsad import __version__
+from zsad.config import load_params
+from zsad.errors import UserError
+from zsad.io import write_json
+
+OUR_FAULT = 70
+Command = Callable[[argparse.Namespace], int | None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Exit codes: 0 fine, 1 only `gate`'s regressed, 2 the user's input, 70 our fault."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        return parsed.run(parsed) or 0
+    except UserError as error:
+        print(f"zsad: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # the reader of our output went away, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("zsad: interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
+        return 130
+    except Exception:
+        traceback.print_exc()
+        print(f"zsad {__version__}: this is a fault of zsad, not of your input; please report it", file=sys.stderr)
+        return OUR_FAULT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="zsad", description="Zero-shot anomaly detection with learned CLIP prompts.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Command, text: str, *positional: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        for argument in positional:
+            sub.add_argument(argument)
+        sub.set_defaults(run=run)
+        return sub
+
+    command("weights", _weights, "prepare the frozen CLIP `backbones.KEY`", "key")
+    command("fetch", _fetch, "bring the raw data of a dataset", "dataset")
+    command("index", _index, "build a dataset's manifest and report what is in it", "dataset")
+    command("datasets", _datasets, "the datasets of params.yaml and what of them is on disk")
+    command("code", _code, "write the digest of a configuration's method", "key")
+    train = command("train", _train, "train a configuration on an auxiliary source, all seeds", "key", "source")
+    train.add_argument("--seed", type=int, help="only this seed")
+    predict = command("predict", _predict, "score a dataset (KEY DATASET) or your own pictures (MODEL PATH…)")
+    predict.add_argument("model", help="key of params.yaml, models:/KEY@champion, or a .safetensors checkpoint")
+    predict.add_argument("paths", nargs="+", metavar="path", help="dataset key, or files and folders")
+    predict.add_argument("--out", type=Path, default=Path("predictions"), help="where results go (%(default)s)")
+    predict.add_argument("--object", default="object", help="class name, for learners whose prompts hold one")
+    command("score", _score, "predictions + masks → metrics/cells/KEY/DATASET.json", "key", "dataset")
+    command("aggregate", _aggregate, "cells → leaderboard and summary")
+    command("register", _register, "put strict configurations into the MLflow model registry")
+    command("models", _models, "registered models, versions and aliases")
+    command("promote", _promote, "move alias `champion` to the challenger, if the gate passes", "key").add_argument(
+        "--against", default="HEAD", metavar="REV", help="git revision to compare with (%(default)s)"
+    )
+    track = command("track", _track, "replay the training journals and rebuild MLflow from files")
+    track.add_argument("action", choices=["sync"])
+    gate = command("gate", _gate, "compare metrics with a git revision: passed 0, regressed 1, cannot compare 2")
+    gate.add_argument("--against", default="origin/main", metavar="REV", help="git revision (%(default)s)")
+    gate.add_argument("--json", type=Path, metavar="FILE", help="also write the verdict as JSON")
+    profile = command("profile", _profile, "overlay a profile on params.yaml; comments stay")
+    profile.add_argument("action", choices=["apply"])
+    profile.add_argument("file", type=Path)
+    profile.add_argument("assignments", nargs="*", metavar="KEY=VALUE")
+    return parser
+
+
+def _weights(arguments: argparse.Namespace) -> None:
+    from zsad.clip.weights import BASE, prepare
+
+    backbone = load_params().backbone(arguments.key)
+    prepare(backbone, BASE / arguments.key)
+
+
+def _fetch(arguments: argparse.Namespace) -> None:
+    from zsad.datasets.fetch import fetch
+
+    fetch(arguments.dataset, load_params().dataset(arguments.dataset))
+
+
+def _index(arguments: argparse.Namespace) -> None:
+    from zsad.datasets.index import index
+
+    manifest = index(arguments.dataset, load_params().dataset(arguments.dataset))
+    print(f"{manifest.dataset}: hash {manifest.hash}")
+    for category, counts in manifest.counts.items():
+        print(f"  {category}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    for note in manifest.notes:
+        print(f"  note: {note}")
+
+
+def _datasets(_: argparse.Namespace) -> None:
+    from zsad.datasets.describe import describe
+
+    _print_table([vars(row) for row in describe(load_params())])
+
+
+def _code(arguments: argparse.Namespace) -> None:
+    from zsad.code import write_code
+
+    write_code(load_params(), arguments.key)
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    from zsad import journal, tracking
+    from zsad.train import train
+
+    path = journal.journal_path(arguments.key, arguments.source)
+    log = journal.Journal(path)
+
+    def report(event: str, **fields: Any) -> None:
+        log.append(event, **fields, **({"tags": journal.lineage()} if event == "start" else {}))
+        log.append("system", **journal.system_sample())
+
+    seeds = None if arguments.seed is None else [arguments.seed]
+    if train(load_params(), arguments.key, arguments.source, report, seeds):
+        tracking.send(path)
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    if not arguments.model.startswith("models:/") and not arguments.model.endswith(".safetensors"):
+        return _predict_stage(arguments)
+    from zsad import model_registry
+    from zsad.predictor import load_predictor, predict_paths
+
+    checkpoint = model_registry.resolve(arguments.model) if ":" in arguments.model else Path(arguments.model)
+    paths = [Path(path) for path in arguments.paths]
+    failed = predict_paths(load_predictor(checkpoint), paths, arguments.out, arguments.object)
+    print(f"{arguments.out / 'scores.csv'} written")
+    if failed:
+        raise UserError(f"{failed} pictures could not be read; their rows in {arguments.out}/scores.csv say why")
+    return None
+
+
+def _predict_stage(arguments: argparse.Namespace) -> None:
+    from zsad.cells import skip_own_source
+    from zsad.progress import log
+
+    params = load_params()
+    if arguments.model not in params.learners and len(arguments.paths) == 1:
+        params.configuration(arguments.model)  # says what there is
+    if len(arguments.paths) != 1:
+        raise UserError(f"{arguments.model}: is a key of params.yaml and takes one dataset; pictures need a model")
+    dataset = arguments.paths[0]
+    params.dataset(dataset)
+    if reason := skip_own_source(params, arguments.model, dataset):
+        log(f"nothing to predict: {reason}")
+        return
+    from zsad.predict import predict_dataset
+    from zsad.train import choose_device
+
+    predict_dataset(params, arguments.model, dataset, choose_device(params))
+
+
+def _score(arguments: argparse.Namespace) -> None:
+    from zsad.score import score_cell
+
+    score_cell(load_params(), arguments.key, arguments.dataset)
+
+
+def _aggregate(_: argparse.Namespace) -> None:
+    from zsad.aggregate import aggregate
+
+    aggregate(load_params())
+
+
+def _register(_: argparse.Namespace) -> None:
+    from zsad.model_registry import register
+
+    for key, receipt in register(load_params()).items():
+        print(f"{key}: registered, trained on {receipt['source']}")
+
+
+def _models(_: argparse.Namespace) -> None:
+    from zsad.model_registry import list_models
+
+    _print_table(list_models())
+
+
+def _promote(arguments: argparse.Namespace) -> int:
+    from zsad.gate import gate
+    from zsad.model_registry import promote
+
+    verdict = gate(load_params(), arguments.against)
+    if verdict.exit_code:
+        print(verdict.markdown)
+        print(f"zsad: {arguments.key} is not promoted: the gate says {verdict.status}", file=sys.stderr)
+        return int(verdict.exit_code)
+    print(promote(arguments.key))
+    return 0
+
+
+def _track(_: argparse.Namespace) -> None:
+    from zsad.tracking import sync
+
+    print(", ".join(f"{count} {name}" for name, count in sync(load_params()).items()))
+
+
+def _gate(arguments: argparse.Namespace) -> int:
+    from zsad.gate import gate
+
+    verdict = gate(load_params(), arguments.against)
+    print(verdict.markdown)
+    if arguments.json:
+        write_json(arguments.json, verdict.as_dict())
+    return int(verdict.exit_code)
+
+
+def _profile(arguments: argparse.Namespace) -> None:
+    from zsad.profiles import apply_profile
+
+    apply_profile(arguments.file, arguments.assignments)
+
+
+def _print_table(rows: Sequence[dict[str, Any]]) -> None:
+    from tabulate import tabulate
+
+    print(tabulate(rows, headers="keys") if rows else "none")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""Which cells of the grid (configuration × source, configuration × target) mean something. Imports no torch."""
+
+from pathlib import Path
+from typing import Any
+
+from zsad.config import Configuration, Params
+from zsad.datasets.manifest import load_manifest
+from zsad.errors import UserError
+from zsad.io import read_json
+from zsad.predictions import PredictionInfo, write_not_applicable
+
+CHECKPOINTS = Path("data/checkpoints")
+PREDICTIONS = Path("data/predictions")
+
+
+def read_record(key: str, source: str) -> dict[str, Any]:
+    """checkpoint.json of a training cell."""
+    path = CHECKPOINTS / key / source / "checkpoint.json"
+    if not path.is_file():
+        raise UserError(f"{path}: not found; run `dvc repro train@{key}-{source}`")
+    record: dict[str, Any] = read_json(path)
+    return record
+
+
+def why_unused(configuration: Configuration, source: str) -> str | None:
+    """Why a configuration that names its own source is not trained on this one, or None.
+
+    Datasets have no say: a dataset added later must not make anything train again.
+    """
+    own = configuration.source
+    return None if own in (None, source) else f"{configuration.key} names {own} as its source"
+
+
+def skip_own_source(params: Params, key: str, dataset: str) -> str | None:
+    """If `key` was trained on `dataset`, record that predictions have no meaning there and return why."""
+    configuration = params.configuration(key)
+    source = configuration.source_for(params, dataset)
+    if source != dataset or read_record(key, source).get("trained") is False:
+        return None
+    reason = f"{key} is trained on {dataset}"
+    manifest = load_manifest(dataset)
+    info = PredictionInfo(
+        learner=key,
+        method=configuration.method,
+        protocol=configuration.protocol,
+        source=source,
+        shots=configuration.shots,
+        dataset=dataset,
+        seeds=[],
+        n_images=len(manifest.test),
+        grid=(0, 0),
+        upsample="nearest",
+        sigma=0.0,
+        config_hash=configuration.hash(params),
+        dataset_hash=manifest.hash,
+        reason=reason,
+    )
+    write_not_applicable(PREDICTIONS / key / dataset, info)
+    return reason

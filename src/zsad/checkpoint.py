@@ -1,0 +1,85 @@
+"""Checkpoints: one safetensors file per seed that holds everything needed to predict, and the record beside them."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zsad.clip import weights
+from zsad.clip.backbone import Clip, load_clip
+from zsad.config import Configuration, Protocol
+from zsad.errors import UserError
+from zsad.io import file_sha256, read_json, read_tensors, write_tensors
+from zsad.learners.base import Learner, build_config, learner_class
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a checkpoint says of itself: the metadata of its file."""
+
+    learner: str
+    method: str
+    protocol: Protocol
+    source: str
+    seed: int
+    settings: dict[str, Any]
+    backbone: dict[str, Any]  # name, pretrained, image_size, sha256, activation
+    config_hash: str
+    dataset_hash: str
+    format: int = FORMAT
+
+
+def save(path: Path, learner: Learner, header: Header) -> str:
+    """Write the file; returns its sha256."""
+    write_tensors(path, learner.checkpoint(), asdict(header))
+    return file_sha256(path)
+
+
+def read_header(path: Path) -> Header:
+    """The metadata of a checkpoint file; any other file is refused."""
+    return _header(read_tensors(path)[1], path)
+
+
+def load(path: Path, clip: Clip | None = None, device: torch.device | None = None) -> tuple[Learner, Header]:
+    """The learner of a checkpoint, ready to score. `clip`: reuse these towers; otherwise its own are found."""
+    tensors, metadata = read_tensors(path)
+    header = _header(metadata, path)
+    clip = clip or clip_of(header, device or torch.device("cpu"))
+    config = build_config(header.method, header.settings, f"{path}: settings")
+    learner = learner_class(header.method)(config, clip, header.protocol).to(clip.device)
+    learner.restore(tensors, path)
+    return learner.eval(), header
+
+
+def clip_of(header: Header, device: torch.device) -> Clip:
+    """The towers a checkpoint was trained with, checked by the hash of their weights."""
+    method = learner_class(header.method)
+    directory = weights.find(header.backbone)
+    size = header.backbone["image_size"]
+    return load_clip(directory, size, method.openai_activation, method.position_resize, device)
+
+
+def _header(metadata: dict[str, Any], path: Path) -> Header:
+    if metadata.get("format") != FORMAT:
+        raise UserError(f"{path}: not a zsad checkpoint; train one, or bring an official one in with `zsad import`")
+    return Header(**metadata)
+
+
+def load_configured_clip(configuration: Configuration, device: torch.device) -> tuple[Clip, dict[str, Any]]:
+    """The towers of a configuration and their identity, as checkpoints record it."""
+    method = learner_class(configuration.method)
+    directory = weights.BASE / configuration.backbone_key
+    identity = read_json(directory / "backbone.json")
+    clip = load_clip(
+        directory, configuration.backbone.image_size, method.openai_activation, method.position_resize, device
+    )
+    return clip, {
+        "name": identity["name"],
+        "pretrained": identity["pretrained"],
+        "sha256": identity["sha256"],
+        "image_size": clip.image_size,
+        "activation": clip.activation,
+    }

@@ -1,0 +1,229 @@
+"""The only file that knows open_clip's insides: frozen CLIP towers at any square image size.
+
+Shapes: B batch, S image side in pixels, N = g·g patches, C vision width, D joint width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from zsad.clip.attention import Block, attend, value_value
+from zsad.clip.text import TextTower
+from zsad.errors import UserError
+from zsad.io import read_json
+
+Activation = Literal["gelu", "quickgelu"]
+PositionResize = Literal["bilinear", "bicubic_antialias"]
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """What a learner reads of the image tower; everything else is not computed or not kept."""
+
+    cls: bool = False
+    cls_post: bool = False
+    vv_start: int | None = None
+    layers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """Frozen features of a batch, by name; only those the spec asked for. Nothing is normalised.
+
+    cls [B, D]: h_L[CLS] @ proj **without** ln_post, as the AnomalyCLIP family reads it; cls_post [B, D]: with ln_post,
+    CLIP's own image feature; patches [B, N, D]: V-V stream after ln_post and proj; layer_<l> [B, N, C]: block l, 1-based.
+    """
+
+    tensors: dict[str, Tensor]
+
+    @property
+    def cls(self) -> Tensor:
+        return self.tensors["cls"]
+
+    @property
+    def cls_post(self) -> Tensor:
+        return self.tensors["cls_post"]
+
+    @property
+    def patches(self) -> Tensor:
+        return self.tensors["patches"]
+
+    def layer(self, index: int) -> Tensor:
+        return self.tensors[f"layer_{index}"]
+
+
+@dataclass(frozen=True)
+class ImageTower:
+    """Frozen vision side of CLIP."""
+
+    blocks: tuple[Block, ...]
+    conv1: nn.Module
+    class_embedding: Tensor  # [C]
+    positional_embedding: Tensor  # [1+N, C], already at the wanted grid
+    ln_pre: nn.Module
+    ln_post: nn.Module
+    projection: Tensor  # [C, D]
+    grid: int
+
+    @torch.no_grad()
+    def encode(self, images_B3SS: Tensor, spec: FeatureSpec) -> ImageFeatures:
+        """One pass; the V-V stream v_l = v_{l-1} + VV_l(h_{l-1}) starts from h_{vv_start} and reads the main stream."""
+        x = self.conv1(images_B3SS).flatten(2).transpose(1, 2)
+        x = torch.cat([self.class_embedding.expand(len(x), 1, -1), x], dim=1) + self.positional_embedding
+        h = self.ln_pre(x)
+        v_stream, tensors = None, {}
+        for i, block in enumerate(self.blocks):
+            if i == spec.vv_start:
+                v_stream = h
+            q, k, v = block.qkv(h)
+            if v_stream is not None:
+                v_stream = v_stream + value_value(block, v)
+            h = block.finish(h, block.project(attend(q, k, v)))
+            if i + 1 in spec.layers:
+                tensors[f"layer_{i + 1}"] = h[:, 1:].float()
+        if spec.cls:
+            tensors["cls"] = self._project(h[:, 0])
+        if spec.cls_post:
+            tensors["cls_post"] = self._project(self.ln_post(h[:, 0]))
+        if v_stream is not None:
+            tensors["patches"] = self._project(self.ln_post(v_stream[:, 1:]))
+        return ImageFeatures(tensors)
+
+    def _project(self, x: Tensor) -> Tensor:
+        return (x @ self.projection).float()
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Both frozen towers and what learners derive their settings from."""
+
+    image: ImageTower
+    text: TextTower
+    logit_scale: float  # exp of the trained parameter: 1 / temperature
+    image_size: int
+    patch_size: int
+    activation: Activation
+    device: torch.device
+
+    @property
+    def grid(self) -> int:
+        return self.image.grid
+
+    @property
+    def joint_width(self) -> int:
+        return self.image.projection.shape[1]
+
+
+def load_clip(
+    directory: Path,
+    image_size: int,
+    openai_activation: Activation,
+    position_resize: PositionResize,
+    device: torch.device,
+) -> Clip:
+    """Towers from `directory` (open_clip_config.json, open_clip_model.safetensors, backbone.json), frozen, in fp32.
+
+    OpenAI weights run with the activation the learner's official code used; any other weights with the one they were
+    pretrained with. open_clip only warns when the two differ, so the resolved choice is asserted on the built modules.
+    """
+    from open_clip.model import CLIP
+    from safetensors.torch import load_file
+
+    identity = read_json(directory / "backbone.json")
+    config = dict(read_json(directory / "open_clip_config.json")["model_cfg"])
+    activation: Activation = openai_activation if identity["family"] == "openai" else identity["activation"]
+    config["quick_gelu"] = activation == "quickgelu"
+    with torch.device("meta"):
+        model = CLIP(**config)
+    state = load_file(directory / "open_clip_model.safetensors")
+    model.load_state_dict({k: v.float() for k, v in state.items()}, strict=True, assign=True)
+    del model.attn_mask  # a buffer without storage here; the text tower masks by itself
+    _refuse_unsupported(model, identity["name"])
+    model = model.to(device).eval().requires_grad_(False)
+    return _adapt(model, image_size, activation, position_resize, device, identity["name"])
+
+
+def _adapt(
+    model: Any, image_size: int, activation: Activation, resize: PositionResize, device: torch.device, name: str
+) -> Clip:
+    visual = model.visual
+    patch = visual.conv1.kernel_size[0]
+    if image_size % patch:
+        raise UserError(f"params.yaml: backbones: image_size {image_size} must be a multiple of {name}'s patch, {patch}")
+    grid = image_size // patch
+    image = ImageTower(
+        blocks=_blocks(visual.transformer.resblocks, activation),
+        conv1=visual.conv1,
+        class_embedding=visual.class_embedding,
+        positional_embedding=resize_positions(visual.positional_embedding, grid, resize),
+        ln_pre=visual.ln_pre,
+        ln_post=visual.ln_post,
+        projection=visual.proj,
+        grid=grid,
+    )
+    text = TextTower(
+        blocks=_blocks(model.transformer.resblocks, activation),
+        token_embedding=model.token_embedding.weight,
+        positional_embedding=model.positional_embedding,
+        ln_final=model.ln_final,
+        projection=model.text_projection,
+    )
+    return Clip(image, text, float(model.logit_scale.exp()), image_size, patch, activation, device)
+
+
+def _blocks(resblocks: Sequence[Any], activation: Activation) -> tuple[Block, ...]:
+    for block in resblocks:
+        built: Activation = "gelu" if type(block.mlp.gelu) is nn.GELU else "quickgelu"
+        assert built == activation, f"built with {built}, wanted {activation}"
+    return tuple(
+        Block(
+            ln_1=block.ln_1,
+            ln_2=block.ln_2,
+            mlp=block.mlp,
+            in_proj_weight=block.attn.in_proj_weight,
+            in_proj_bias=block.attn.in_proj_bias,
+            out_proj=block.attn.out_proj,
+            heads=block.attn.num_heads,
+        )
+        for block in resblocks
+    )
+
+
+def resize_positions(positions: Tensor, grid: int, mode: PositionResize) -> Tensor:
+    """Position embedding [1+M, C] at another grid: [1+grid², C]; the CLS row is kept.
+
+    `bilinear` (AnomalyCLIP, CoPS, FAPrompt): align_corners=False, no antialias. `bicubic_antialias`: open_clip's own.
+    """
+    cls, patches = positions[:1], positions[1:]
+    native = round(len(patches) ** 0.5)
+    if native == grid:
+        return positions
+    image = patches.T.reshape(1, -1, native, native)
+    if mode == "bilinear":
+        image = F.interpolate(image, size=(grid, grid), mode="bilinear", align_corners=False)
+    else:
+        image = F.interpolate(image, size=(grid, grid), mode="bicubic", align_corners=False, antialias=True)
+    return torch.cat([cls, image.flatten(2)[0].T])
+
+
+def _refuse_unsupported(model: Any, name: str) -> None:
+    """Learners read CLS, patches and `proj` as OpenAI's ViTs have them; any other head would be silently wrong."""
+    visual = model.visual
+    plain = (
+        getattr(visual, "pool_type", None) == "tok"
+        and getattr(visual, "attn_pool", None) is None
+        and not getattr(visual, "final_ln_after_pool", False)
+        and isinstance(getattr(visual, "ln_pre", None), nn.LayerNorm)
+        and isinstance(visual.transformer.resblocks[0].ls_1, nn.Identity)
+        and isinstance(model.text_projection, nn.Parameter)
+    )
+    if not plain:
+        raise UserError(
+            f"params.yaml: backbones: {name} is not a plain CLIP ViT (class-token pooling, ln_pre, linear projections);"
+            " choose another architecture, such as ViT-B-16 or ViT-L-14-336"
+        )

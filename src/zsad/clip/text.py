@@ -1,0 +1,118 @@
+"""The frozen text tower, fed with embeddings: exact truncation at EOT, shared prefixes, deep tokens.
+
+The tower is causal, so positions after EOT change nothing and are never computed, and a prefix that several prompts
+share is run once: its keys and values are kept and repeated.
+Shapes: S sequences, T tokens, C text width, D joint width, n deep-token sets of length m.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from zsad.clip.attention import Block, attend
+
+SOT, EOT = 49406, 49407
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """Keys and values [S, h, T, d] of every block for tokens already run."""
+
+    keys: tuple[Tensor, ...]
+    values: tuple[Tensor, ...]
+
+    @property
+    def length(self) -> int:
+        return self.keys[0].shape[2]
+
+    def select(self, sequences: Tensor) -> "Prefix":
+        """The prefixes of these sequences, in this order; repeats allowed."""
+        index = sequences.to(self.keys[0].device)
+        return Prefix(tuple(k[index] for k in self.keys), tuple(v[index] for v in self.values))
+
+
+@dataclass(frozen=True)
+class DeepTokens:
+    """Learned tokens that overwrite positions 1..m on entry of blocks 1..n (0-based; block 0 is untouched).
+
+    `tokens`: n tensors [m, C]. `fp16`: round them through half precision on insertion, as the official codes do.
+    """
+
+    tokens: Sequence[Tensor]
+    fp16: bool = True
+
+    def insert(self, x_STC: Tensor, block: int) -> Tensor:
+        if not 1 <= block <= len(self.tokens):
+            return x_STC
+        tokens = self.tokens[block - 1]
+        if self.fp16:
+            tokens = tokens.half().to(x_STC.dtype)
+        m = tokens.shape[0]
+        return torch.cat([x_STC[:, :1], tokens.expand(x_STC.shape[0], -1, -1), x_STC[:, 1 + m :]], dim=1)
+
+
+@dataclass(frozen=True)
+class TextTower:
+    """Frozen text side of CLIP. All prompts are given as token embeddings, without positions."""
+
+    blocks: tuple[Block, ...]
+    token_embedding: Tensor  # [V, C]
+    positional_embedding: Tensor  # [77, C]
+    ln_final: nn.Module
+    projection: Tensor  # [C, D]
+
+    @property
+    def width(self) -> int:
+        return self.token_embedding.shape[1]
+
+    def ids(self, text: str) -> list[int]:
+        """Token ids of `text` between SOT and EOT, both included."""
+        from open_clip import tokenize
+
+        ids = tokenize([text])[0].tolist()
+        return ids[: ids.index(EOT) + 1]
+
+    def embed(self, ids: Sequence[int]) -> Tensor:
+        """Token embeddings [T, C]."""
+        return self.token_embedding[torch.as_tensor(ids, device=self.token_embedding.device)]
+
+    def extend(
+        self, embeddings_STC: Tensor, past: Prefix | None = None, deep: DeepTokens | None = None
+    ) -> tuple[Tensor, Prefix]:
+        """Run tokens that follow `past`: (hidden states of the last block [S, T, C], keys and values of all tokens).
+
+        Deep tokens lie in positions 1..m, hence must be given where those positions are run: in the first segment.
+        """
+        start = past.length if past else 0
+        x = embeddings_STC + self.positional_embedding[start : start + embeddings_STC.shape[1]]
+        keys, values = [], []
+        for i, block in enumerate(self.blocks):
+            if deep is not None and past is None:
+                x = deep.insert(x, i)
+            q, k, v = block.qkv(x)
+            if past is not None:
+                k, v = torch.cat([past.keys[i], k], dim=2), torch.cat([past.values[i], v], dim=2)
+            keys.append(k)
+            values.append(v)
+            x = block.finish(x, block.project(attend(q, k, v, causal_from=start)))
+        return x, Prefix(tuple(keys), tuple(values))
+
+    def pool(self, hidden_SC: Tensor) -> Tensor:
+        """Text feature [S, D] of the hidden state at EOT, not normalised."""
+        return self.ln_final(hidden_SC) @ self.projection
+
+    def encode(self, embeddings_STC: Tensor, eot: Tensor | int = -1, deep: DeepTokens | None = None) -> Tensor:
+        """Text features [S, D], not normalised; `eot` = position of EOT per sequence (default: the last token)."""
+        hidden, _ = self.extend(embeddings_STC, deep=deep)
+        if isinstance(eot, int):
+            return self.pool(hidden[:, eot])
+        return self.pool(hidden[torch.arange(len(hidden), device=hidden.device), eot])
+
+    def encode_strings(self, texts: Sequence[str]) -> Tensor:
+        """Text features [S, D] of plain strings, truncated after the longest EOT."""
+        rows = [self.ids(text) for text in texts]
+        eot = torch.tensor([len(row) - 1 for row in rows], device=self.token_embedding.device)
+        padded = [row + [0] * (int(eot.max()) + 1 - len(row)) for row in rows]
+        return self.encode(torch.stack([self.embed(row) for row in padded]), eot)

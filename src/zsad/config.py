@@ -1,0 +1,222 @@
+"""Typed view of params.yaml. Unknown keys and bad values are refused with the path of the key."""
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from zsad.errors import UserError
+from zsad.io import content_hash
+
+PARAMS_FILE = Path("params.yaml")
+
+Protocol = Literal["strict", "paper"]
+B = TypeVar("B", bound=BaseModel)
+V = TypeVar("V")
+
+
+def _identifier(value: str) -> str:
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
+        raise ValueError("use lower-case letters, digits and `_` only, a letter first (DVC joins names with `-`)")
+    return value
+
+
+Identifier = Annotated[str, AfterValidator(_identifier)]
+
+
+class Block(BaseModel):
+    """A block of params.yaml: keys are closed, types are strict (`1e-3` is text to YAML: write 0.001)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class BackboneParams(Block):
+    """Which CLIP, at which square image side in pixels (a multiple of its patch size)."""
+
+    name: str
+    pretrained: str
+    image_size: int = Field(ge=16)
+
+
+class SourceParams(Block):
+    """An auxiliary dataset that learners train on; the key names an entry of `datasets`."""
+
+
+class DatasetParams(Block):
+    """One dataset. `path` is what fetching reads: a folder in MVTec layout, or the file that defines the set."""
+
+    kind: Literal["demo", "folder"] = "folder"
+    path: str
+    source: Identifier | None = None
+    domain: str | None = None
+    classes: dict[str, str] = {}
+
+
+class LearnerParams(BaseModel):
+    """One configuration: the reserved keys below; every other key is a setting of the method, checked by it."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    method: Identifier | None = None
+    protocol: Protocol = "strict"
+    source: Identifier | None = None
+    backbone: Identifier = "default"
+    per_source: dict[Identifier, dict[str, Any]] = {}
+
+
+class MetricsParams(Block):
+    """How pixel metrics are computed; printed with every table."""
+
+    resolution: int | None = Field(default=None, ge=8)
+    aupro_fpr_limit: float = Field(default=0.3, gt=0, le=1)
+
+
+class GateParams(Block):
+    """Largest drop that passes, per metric: of a single cell and of a configuration's mean over datasets."""
+
+    cell: dict[str, float]
+    mean: dict[str, float]
+
+
+class Params(Block):
+    """The whole of params.yaml."""
+
+    seeds: list[int] = Field(min_length=1)
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    deterministic: bool = True
+    batch_size: int = Field(default=8, ge=1)
+    backbones: dict[Identifier, BackboneParams]
+    sources: dict[Identifier, SourceParams]
+    datasets: dict[Identifier, DatasetParams]
+    learners: dict[Identifier, LearnerParams]
+    metrics: MetricsParams = MetricsParams()
+    gate: GateParams
+
+    def dataset(self, key: str) -> DatasetParams:
+        """The entry `datasets.<key>`."""
+        return _lookup(self.datasets, key, "datasets")
+
+    def backbone(self, key: str) -> BackboneParams:
+        """The entry `backbones.<key>`."""
+        return _lookup(self.backbones, key, "backbones")
+
+    def configuration(self, key: str) -> "Configuration":
+        """The configuration `learners.<key>`, its method and backbone resolved."""
+        block = _lookup(self.learners, key, "learners")
+        backbone = self.backbone(block.backbone)
+        return Configuration(
+            key=key,
+            method=block.method or key,
+            protocol=block.protocol,
+            source=block.source,
+            backbone_key=block.backbone,
+            backbone=backbone,
+            settings=dict(block.model_extra or {}),
+            per_source=dict(block.per_source),
+        )
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A resolved `learners.<key>` block: what one row of the leaderboard stands for."""
+
+    key: str
+    method: str
+    protocol: Protocol
+    source: str | None
+    backbone_key: str
+    backbone: BackboneParams
+    settings: dict[str, Any]
+    per_source: dict[str, dict[str, Any]]
+    shots: int = 0
+
+    def settings_for(self, source: str) -> dict[str, Any]:
+        """The method's settings when trained on `source`: constants may follow the source, never the target."""
+        return {**self.settings, **self.per_source.get(source, {})}
+
+    def source_for(self, params: Params, dataset: str) -> str:
+        """The auxiliary set whose checkpoint serves `dataset`: the configuration's own, else the dataset's rule."""
+        rule = self.source or params.dataset(dataset).source
+        if rule is None and len(params.sources) == 1:
+            rule = next(iter(params.sources))
+        if rule is None:
+            raise UserError(f"params.yaml: datasets.{dataset}.source: name one of {_names(params.sources)}")
+        if rule not in params.sources:
+            where = f"learners.{self.key}.source" if self.source else f"datasets.{dataset}.source"
+            raise UserError(f"params.yaml: {where}: {rule!r} is not under `sources` ({_names(params.sources)})")
+        return rule
+
+    def hash(self, params: Params) -> str:
+        """Hash of everything in params.yaml that decides this configuration's predictions."""
+        return content_hash(
+            {
+                "configuration": {**self.__dict__, "backbone": self.backbone.model_dump()},
+                "seeds": params.seeds,
+                "precision": params.precision,
+            }
+        )
+
+
+def load_params(path: Path = PARAMS_FILE, shown_as: Path | None = None) -> Params:
+    """Read and check params.yaml; every message names the file (`shown_as`), the key's path and the remedy."""
+    shown = str(shown_as or path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{shown}: not found; run zsad in the repository's root") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{shown}: not valid YAML: {error}") from error
+    params = validate(Params, raw, shown)
+    for key in params.sources:
+        _lookup(params.datasets, key, "datasets")
+    return params
+
+
+def validate(model: type[B], raw: Any, where: str, prefix: str = "") -> B:
+    """`raw` as `model`, or a UserError that lists each bad key by its path below `prefix` in `where`."""
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        lines = [f"{where}: {_explain(model, item, prefix)}" for item in error.errors()]
+        raise UserError("\n".join(lines)) from None
+
+
+def _explain(model: type[BaseModel], item: Any, prefix: str) -> str:
+    path = ".".join(str(part) for part in item["loc"] if part != "[key]")
+    path = f"{prefix}.{path}".strip(".")
+    if item["type"] == "extra_forbidden":
+        known = _fields_at(model, item["loc"][:-1])
+        close = difflib.get_close_matches(str(item["loc"][-1]), known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(sorted(known))}"
+        return f"unknown parameter {path!r}; {hint}"
+    if item["type"] == "missing":
+        return f"{path}: required, but not given"
+    hint = " (a number in YAML needs the form 0.001)" if isinstance(item["input"], str) else ""
+    return f"{path}: {item['msg']}, got {item['input']!r}{hint}"
+
+
+def _fields_at(model: Any, location: tuple[Any, ...]) -> list[str]:
+    """Field names of the block that `location` points to: a dict's values are the last type argument."""
+    for part in location:
+        field = getattr(model, "model_fields", {}).get(part)
+        annotation = field.annotation if field else model
+        arguments = getattr(annotation, "__args__", ())
+        model = arguments[-1] if arguments else annotation
+    return list(getattr(model, "model_fields", {}))
+
+
+def _lookup(mapping: dict[str, V], key: str, block: str) -> V:
+    if key not in mapping:
+        close = difflib.get_close_matches(key, mapping, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are: {_names(mapping)}"
+        raise UserError(f"params.yaml: {block}.{key} does not exist; {hint}")
+    return mapping[key]
+
+
+def _names(mapping: dict[str, Any]) -> str:
+    return ", ".join(mapping) or "none"

@@ -1,0 +1,1 @@
+"""Datasets: what exists, how to get it, and how to read it."""

@@ -1,0 +1,172 @@
+"""Pictures and masks from disk to arrays: decode, convert, resize, normalise. NumPy, Pillow and OpenCV only."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import lru_cache, partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from zsad.errors import UserError
+
+MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP's training pictures (OpenAI), RGB
+STD = (0.26862954, 0.26130258, 0.27577711)
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+MASK_RULES = ("gt127", "nonzero")
+ORIENTATION_TAG = 0x0112  # EXIF
+
+# What Pillow raises on broken or hostile files, besides OSError (which covers unknown and truncated ones).
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """The picture as uint8 RGB [H, W, 3]; grey, palette, 16-bit and alpha pictures are converted, alpha dropped.
+
+    Raises UserError naming the file when it cannot be decoded. EXIF rotation is not applied: masks follow the file.
+    """
+    return np.asarray(_rgb(_decode(path)))
+
+
+def is_rotated_by_exif(path: Path) -> bool:
+    """Whether viewers would turn the picture (EXIF orientation other than 1), while its pixels are used as stored."""
+    with Image.open(path) as image:
+        return image.getexif().get(ORIENTATION_TAG, 1) != 1
+
+
+def preprocess(path: Path, side: int, resize_first: bool = False) -> np.ndarray:
+    """The picture as CLIP input, float32 [3, side, side]: squashed by Pillow's bicubic, then CLIP mean and std.
+
+    `resize_first` resizes before converting to RGB, as the official codes do; palette and alpha pictures then differ.
+    """
+    return to_input(_decode(path), side, resize_first)
+
+
+def to_input(image: Image.Image, side: int, resize_first: bool = False) -> np.ndarray:
+    """A decoded picture as CLIP input, as `preprocess`."""
+    if not resize_first:
+        image = _rgb(image)
+    image = _rgb(image.resize((side, side), Image.Resampling.BICUBIC))
+    pixels = np.asarray(image, dtype=np.float32) / np.float32(255)
+    normalised = (pixels - np.float32(MEAN)) / np.float32(STD)
+    return np.ascontiguousarray(normalised.transpose(2, 0, 1), dtype=np.float32)
+
+
+def iterate_images(
+    paths: Sequence[Path], side: int, batch: int, resize_first: bool = False, workers: int = 2
+) -> Iterator[tuple[range, np.ndarray]]:
+    """Batches (indices into `paths`, float32 [b, 3, side, side]) in order, decoded in threads.
+
+    At most two batches are decoded ahead, so memory does not grow with the number of pictures.
+    """
+    load = partial(preprocess, side=side, resize_first=resize_first)
+    pending: deque[Future[np.ndarray]] = deque()
+    submitted = 0
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for start in range(0, len(paths), batch):
+            indices = range(start, min(start + batch, len(paths)))
+            while submitted < min(start + 3 * batch, len(paths)):
+                pending.append(pool.submit(load, paths[submitted]))
+                submitted += 1
+            yield indices, np.stack([pending.popleft().result() for _ in indices])
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def read_mask(path: Path, size: tuple[int, int], rule: str) -> np.ndarray:
+    """A ground-truth mask as bool [H, W] for a picture of `size` (width, height).
+
+    `rule` gt127: foreground is grey value > 127; nonzero: > 0 (masks that hold class numbers).
+    Raises UserError when the size differs, or when the mask has pixels set of which the rule keeps none.
+    """
+    grey = _grey(path)
+    if grey.shape != (size[1], size[0]):
+        found = f"{grey.shape[1]} x {grey.shape[0]}"
+        raise UserError(f"{path}: mask is {found}, its picture {size[0]} x {size[1]} pixels; give both the same size")
+    mask = grey > (127 if rule == "gt127" else 0)
+    if grey.any() and not mask.any():
+        raise UserError(f"{path}: largest mask value is {grey.max()}; masks must be 0 (normal) and 255 (anomalous)")
+    return mask
+
+
+def resize_mask_area(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A mask bool [H, W] at `size` (w, h), bool [h, w], from which no region disappears.
+
+    A target pixel is foreground if at least half of its area is; every 8-connected region of the mask that would
+    be lost this way keeps its best-covered pixel. Integer arithmetic: the same on every machine.
+    """
+    width, height = size
+    if mask.shape == (height, width):
+        return mask.astype(bool)
+    small = np.zeros((height, width), dtype=bool)
+    if not mask.any():
+        return small
+    rows, columns, covered = _coverage(mask, height, width)
+    small[rows, columns] = 2 * covered >= mask.size
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    for label in range(1, count):
+        rows, columns, covered = _coverage(labels == label, height, width)
+        if not (small[rows, columns] & (covered > 0)).any():
+            row, column = np.unravel_index(int(covered.argmax()), covered.shape)
+            small[rows.start + row, columns.start + column] = True
+    return small
+
+
+def resize_mask_paper(path: Path, side: int) -> np.ndarray:
+    """A mask bool [side, side] by the official codes' rule: value > 0, Pillow bilinear on 0/255, cut at one half."""
+    binary = Image.fromarray((_grey(path) > 0).astype(np.uint8) * np.uint8(255))
+    return np.asarray(binary.resize((side, side), Image.Resampling.BILINEAR)) > 127
+
+
+def _coverage(mask: np.ndarray, height: int, width: int) -> tuple[slice, slice, np.ndarray]:
+    """Target rows and columns that the foreground touches, and its area in each, in units of 1 / mask.size pixel."""
+    top, bottom = _extent(mask.any(axis=1))
+    left, right = _extent(mask.any(axis=0))
+    rows, vertical = _overlap(mask.shape[0], height, top, bottom)
+    columns, horizontal = _overlap(mask.shape[1], width, left, right)
+    # Whole numbers far below 2**53: float64 products are exact in any order of summation.
+    return rows, columns, vertical @ mask[top:bottom, left:right].astype(np.float64) @ horizontal.T
+
+
+def _extent(line: np.ndarray) -> tuple[int, int]:
+    hits = np.flatnonzero(line)
+    return int(hits[0]), int(hits[-1]) + 1
+
+
+@lru_cache(maxsize=1024)
+def _overlap(native: int, target: int, start: int, stop: int) -> tuple[slice, np.ndarray]:
+    """Overlap of target pixels with native pixels start..stop along one axis, in units of 1 / native target pixel."""
+    first, last = start * target // native, -(-stop * target // native)
+    low = np.arange(start, stop) * target
+    edge = np.arange(first, last)[:, None] * native
+    overlap = np.minimum(low + target, edge + native) - np.maximum(low, edge)
+    return slice(first, last), np.maximum(overlap, 0).astype(np.float64)
+
+
+def _decode(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return image
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except DECODE_ERRORS as error:
+        raise UserError(f"{path}: not a readable picture ({error}); replace or remove it") from error
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would cut everything above 255
+        image = Image.fromarray(np.minimum(np.asarray(image, dtype=np.int64) >> 8, 255).astype(np.uint8))
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _grey(path: Path) -> np.ndarray:
+    """Grey values uint8 [H, W]; 16-bit values are rounded up, so that what was set stays set."""
+    image = _decode(path)
+    if image.mode.startswith("I"):
+        values = np.asarray(image, dtype=np.int64)
+        return np.minimum((values + 255) >> 8, 255).astype(np.uint8)
+    return np.asarray(image if image.mode == "L" else image.convert("L"))

@@ -1,0 +1,90 @@
+"""AnomalyCLIP: object-agnostic prompt learning (Zhou et al., ICLR 2024, arXiv 2310.18961).
+
+Two prompts without a class name, `[ctx_pos] object.` and `[ctx_neg] damaged object.`, learned once on an auxiliary set;
+deep text tokens overwrite positions 1..m on entry of the first blocks; patches come from a V-V stream over the last
+19 of 24 blocks. Official code: zqhang/AnomalyCLIP (after the April 2025 fix); parameter names are its state dict's.
+Deviations: the unused 768→896 projections are left out; depths are scaled when the backbone is not 24 / 12 blocks deep.
+`strict` and `paper` differ in preprocessing only: the official code reads no constant from the target.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
+from zsad.clip.text import DeepTokens
+from zsad.config import Protocol
+from zsad.learners.base import Batch, Learner, LearnerConfig, Scored, scaled
+from zsad.losses import segmentation_loss, two_way_logit
+
+
+class Config(LearnerConfig):
+    """Paper settings. None = derived from the backbone's depth (at ViT-L: V-V from block 5, 8 deep sets)."""
+
+    context_length: int = Field(default=12, ge=5)
+    deep_length: int = Field(default=4, ge=1)
+    deep_sets: int | None = Field(default=None, ge=0)
+    deep_fp16: bool = True
+    vv_start: int | None = Field(default=None, ge=0)
+    temperature: float = Field(default=0.07, gt=0)
+    local_weight: float = 4.0
+
+
+class AnomalyClip(Learner):
+    """Trained: ctx_pos, ctx_neg [1, 1, 12, C] and the deep tokens [4, C] each."""
+
+    Config = Config
+
+    def __init__(self, config: Any, clip: Clip, protocol: Protocol = "strict") -> None:
+        super().__init__(config, clip, protocol)
+        depth, width = len(clip.text.blocks), clip.text.width
+        sets = config.deep_sets if config.deep_sets is not None else scaled(8, 12, depth)
+        self.vv_start = config.vv_start if config.vv_start is not None else scaled(5, 24, len(clip.image.blocks))
+        self.ctx_pos = nn.Parameter(0.02 * torch.randn(1, 1, config.context_length, width))
+        self.ctx_neg = nn.Parameter(0.02 * torch.randn(1, 1, config.context_length, width))
+        self.compound_prompts_text = nn.ParameterList(
+            0.02 * torch.randn(config.deep_length, width) for _ in range(sets)
+        )
+        self._words = [clip.text.embed(clip.text.ids(words)) for words in ("object.", "damaged object.")]
+
+    @property
+    def spec(self) -> FeatureSpec:
+        return FeatureSpec(cls=True, vv_start=self.vv_start)
+
+    def text_features(self) -> tuple[Tensor, Tensor]:
+        """Unit text features of the normal and the anomalous prompt, [1, D] each (spec §4)."""
+        deep = DeepTokens(list(self.compound_prompts_text), self.config.deep_fp16)
+        prompts = []
+        for context, words_TC in zip((self.ctx_pos, self.ctx_neg), self._words, strict=True):
+            prompts.append(torch.cat([words_TC[:1], context[0, 0], words_TC[1:]]))
+        eot = torch.tensor([len(prompt) - 1 for prompt in prompts], device=self.ctx_pos.device)
+        padded = [F.pad(prompt, (0, 0, 0, int(eot.max()) + 1 - len(prompt))) for prompt in prompts]
+        normal, anomalous = F.normalize(self.clip.text.encode(torch.stack(padded), eot, deep), dim=-1)
+        return normal[None], anomalous[None]
+
+    def _logits(self, features: ImageFeatures) -> tuple[Tensor, Tensor]:
+        """Log-odds of anomalous: of the image [B], of its patches [B, N]."""
+        normal, anomalous = self.text_features()
+        temperature = self.config.temperature
+        image_B = two_way_logit(features.cls, normal, anomalous, temperature)
+        return image_B, two_way_logit(features.patches, normal, anomalous, temperature)
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """CE on the image + 4·(focal + dice + dice) on the bilinearly upsampled probabilities (spec §6)."""
+        image_B, patches_BN = self._logits(batch.features)
+        p_BHW = F.interpolate(
+            self.as_map(patches_BN.sigmoid())[:, None], size=batch.masks.shape[-2:], mode="bilinear"
+        )[:, 0]
+        return {
+            "global": F.binary_cross_entropy_with_logits(image_B, batch.labels.float()),
+            "local": self.config.local_weight * segmentation_loss(p_BHW, batch.masks),
+        }
+
+    @torch.no_grad()
+    def score(self, features: ImageFeatures, names: Sequence[str], target: str = "") -> Scored:
+        image_B, patches_BN = self._logits(features)
+        return Scored(image_B.double().sigmoid(), self.as_map(patches_BN))

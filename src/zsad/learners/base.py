@@ -1,0 +1,145 @@
+"""The contract of a prompt learner, and what all of them share.
+
+A learner file is the method: Config, modules, `loss`, `score`. The trainer and the predictor know only this class.
+Shapes: B batch, N = g·g patches, D joint width, S image side in pixels.
+"""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from zsad.clip.backbone import Activation, Clip, FeatureSpec, ImageFeatures, PositionResize
+from zsad.config import Block, Protocol, validate
+from zsad.errors import UserError
+from zsad.maps import Upsample
+
+PAPER_SIDE = 518  # sizes in pixels (smoothing σ) are given at the papers' image side and scale with the image
+
+
+class LearnerConfig(Block):
+    """Settings every trained learner has; a method's Config adds its own. Defaults are the papers'."""
+
+    epochs: int = Field(default=15, ge=0)
+    train_batch_size: int = Field(default=8, ge=1)
+    lr: float = Field(default=0.001, gt=0)
+    betas: tuple[float, float] = Field(default=(0.5, 0.999), strict=False)
+    sigma: float = Field(default=4.0, ge=0)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training images: frozen features, masks [B, S, S] in {0, 1}, labels [B] in {0, 1}, prompt names."""
+
+    features: ImageFeatures
+    masks: Tensor
+    labels: Tensor
+    names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Image scores [B] in [0, 1] (float64) and map log-odds [B, h, w]; the map itself is their sigmoid."""
+
+    score: Tensor
+    map_logits: Tensor
+
+
+class Learner(nn.Module):
+    """One method on one frozen backbone. Its state dict is the checkpoint; CLIP is no part of it.
+
+    `protocol`: `strict` takes every constant from `config`; `paper` reproduces the official inference with its traps.
+    """
+
+    Config: ClassVar[type[LearnerConfig]] = LearnerConfig
+    trained: ClassVar[bool] = True
+    openai_activation: ClassVar[Activation] = "quickgelu"
+    position_resize: ClassVar[PositionResize] = "bilinear"
+    upsample: ClassVar[Upsample] = "bilinear"
+    training_only: ClassVar[tuple[str, ...]] = ()  # prefixes of parameters that no checkpoint holds
+
+    def __init__(self, config: Any, clip: Clip, protocol: Protocol = "strict") -> None:
+        super().__init__()
+        self.config = config
+        self.clip = clip
+        self.protocol = protocol
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """What `loss` and `score` read of the image tower."""
+        raise NotImplementedError
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the map's Gaussian smoothing, as a fraction of the image side."""
+        return self.config.sigma / PAPER_SIDE
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """The terms of the training loss, weighted: their sum is what is minimised."""
+        raise NotImplementedError
+
+    def score(self, features: ImageFeatures, names: Sequence[str], target: str = "") -> Scored:
+        """Scores and maps of a batch; `names`: prompt name per image; `target`: dataset key, read by `paper` only."""
+        raise NotImplementedError
+
+    def draw(self, generator: torch.Generator) -> None:
+        """Fix the test-time draws of a method that samples; they are stored with the checkpoint."""
+
+    def checkpoint(self) -> dict[str, Tensor]:
+        """The tensors to store: everything that `score` reads."""
+        return {k: v for k, v in self.state_dict().items() if not k.startswith(self.training_only)}
+
+    def restore(self, tensors: dict[str, Tensor], path: Path) -> None:
+        """Load what `checkpoint` gave; a missing, extra, misshapen or non-finite tensor is refused by name."""
+        wanted = self.checkpoint()
+        problems = [f"missing {k}" for k in wanted.keys() - tensors] + [f"unknown {k}" for k in tensors.keys() - wanted]
+        for key in wanted.keys() & tensors.keys():
+            if wanted[key].shape != tensors[key].shape:
+                problems.append(f"{key} is {list(tensors[key].shape)}, expected {list(wanted[key].shape)}")
+            elif not tensors[key].isfinite().all():
+                problems.append(f"{key} holds NaN or infinity")
+        if problems:
+            raise UserError(f"{path}: not a checkpoint of this configuration: {'; '.join(sorted(problems))}")
+        self.load_state_dict(tensors, strict=False)
+
+    def as_map(self, values_BN: Tensor) -> Tensor:
+        """[B, N] → [B, g, g], row-major."""
+        return values_BN.unflatten(-1, (self.clip.grid, self.clip.grid))
+
+
+def learner_class(method: str) -> type[Learner]:
+    """The class in learners/<method>.py whose name is the method's, underscores dropped, case ignored."""
+    try:
+        module = importlib.import_module(f"zsad.learners.{method}")
+    except ModuleNotFoundError as error:
+        if error.name != f"zsad.learners.{method}":
+            raise
+        raise UserError(f"params.yaml: learners: method {method!r} does not exist; there are: {methods()}") from None
+    for name, value in vars(module).items():
+        if name.lower() == method.replace("_", "") and isinstance(value, type) and issubclass(value, Learner):
+            return value
+    raise UserError(f"zsad.learners.{method}: holds no Learner class named like the file")
+
+
+def methods() -> str:
+    """Names of the methods on disk, for messages."""
+    import pkgutil
+
+    from zsad import learners
+
+    return ", ".join(sorted(m.name for m in pkgutil.iter_modules(learners.__path__) if m.name != "base"))
+
+
+def build_config(method: str, settings: dict[str, Any], where: str) -> LearnerConfig:
+    """The method's typed settings; `where` is their path in params.yaml, for messages."""
+    return validate(learner_class(method).Config, settings, "params.yaml", where)
+
+
+def scaled(count: int, of_paper: int, of_backbone: int) -> int:
+    """A depth given for the papers' backbone, at the same relative depth of this one (rounded, ties down)."""
+    return (2 * count * of_backbone + of_paper - 1) // (2 * of_paper) if count else 0

@@ -1,0 +1,274 @@
+"""CoPS: conditional prompt synthesis (arXiv 2508.03447, CVPR 2026 Findings).
+
+Per image, an extractor turns patch features into normal and anomalous prototypes that are added to learnable *state*
+tokens, and a VAE on the image feature supplies vectors added to the *class* tokens; at test several decoded prior samples
+are averaged. The map is re-weighted by the distances of patches to the prototypes. Official code: cqylunlun/CoPS
+(a3a41fc); parameter names are its state dict's, less the modules it never uses.
+
+strict: K, α, β follow the *source* (`per_source` in params.yaml; defaults are the VisA values); the prior samples z are
+drawn once from the seed and stored with the checkpoint. paper: α, β and K are keyed on the *target's* name and z is drawn
+anew for every image, as the official test script does.
+
+Shapes: B images, N patches, M prototypes per polarity, R samples, C = D text and joint width.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
+from zsad.clip.text import DeepTokens
+from zsad.config import Protocol
+from zsad.errors import UserError
+from zsad.learners.base import Batch, Learner, LearnerConfig, Scored, scaled
+from zsad.losses import dice_loss, two_way_logit
+from zsad.maps import Upsample
+
+CONTEXT, STATE, CLASS = 6, 6, 2  # learnable tokens of a prompt: positions 1-6, 7-12, 13-14
+
+
+class Config(LearnerConfig):
+    """Paper settings for VisA as source; None = derived from the backbone's depth."""
+
+    epochs: int = Field(default=10, ge=0)
+    prototypes: int = Field(default=6, ge=1)
+    samples: int = Field(default=10, ge=1)
+    pool: int = Field(default=5, ge=1)
+    alpha: float = Field(default=0.26, ge=0, le=1)
+    beta: float = Field(default=0.9, ge=0, le=1)
+    temperature: float = Field(default=0.07, gt=0)
+    deep_length: int = Field(default=4, ge=1, le=CONTEXT)
+    deep_sets: int | None = Field(default=None, ge=0)
+    deep_fp16: bool = True
+    vv_start: int = Field(default=0, ge=0)
+    local_weight: float = 4.0
+    prototype_pairing: Literal["swapped", "straight"] = "swapped"
+    rec_loss: Literal["pairwise_mean", "paired_sum", "off"] = "off"
+
+
+class QuickGELU(nn.Module):
+    """x · σ(1.702 x)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(1.702 * x)
+
+
+class Extractor(nn.Module):
+    """Cross-attention of prototype queries over patches, then an MLP without expansion (spec §5.1)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.attn = nn.MultiheadAttention(width, max(1, width // 64), batch_first=True)
+        self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.mlp = nn.Sequential()
+        self.mlp.add_module("c_fc", nn.Linear(width, width))
+        self.mlp.add_module("gelu", QuickGELU())
+        self.mlp.add_module("c_proj", nn.Linear(width, width))
+
+    def forward(self, queries_MD: Tensor, patches_BND: Tensor) -> Tensor:
+        """Prototypes [B, M, D]."""
+        x = queries_MD.expand(len(patches_BND), -1, -1)
+        patches_BND = self.ln_1(patches_BND)
+        x = x + self.attn(self.ln_1(x), patches_BND, patches_BND, need_weights=False)[0]
+        return x + self.mlp(self.ln_2(x))
+
+
+class Encoder(nn.Module):
+    """q(z | g): mean and log-variance, [B, D] each. Needed in training only."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.hidden, self.mean, self.log_var = (nn.Linear(width, width) for _ in range(3))
+
+    def forward(self, g_BD: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = self.hidden(g_BD).relu()
+        return self.mean(hidden), self.log_var(hidden)
+
+
+class Decoder(nn.Module):
+    """p(g | z), [..., D] → [..., D]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.net(z)
+
+
+class Cops(Learner):
+    """Trained: contexts, prototype queries, extractor, VAE, deep tokens: 6,554,880 scalars at ViT-L."""
+
+    Config = Config
+    upsample: Upsample = "nearest"  # type: ignore[misc]  # the official map is blocky; its smoothing follows
+    training_only = ("vae_encoder.",)
+
+    def __init__(self, config: Any, clip: Clip, protocol: Protocol = "strict") -> None:
+        super().__init__(config, clip, protocol)
+        width = clip.text.width
+        if width != clip.joint_width:
+            raise UserError(f"learners: cops adds joint vectors to tokens: widths {clip.joint_width}, {width} must agree")
+        sets = config.deep_sets if config.deep_sets is not None else scaled(8, 12, len(clip.text.blocks))
+        self.ctx_pos = nn.Parameter(0.02 * torch.randn(1, 1, CONTEXT + STATE + CLASS, width))
+        self.ctx_neg = nn.Parameter(0.02 * torch.randn(1, 1, CONTEXT + STATE + CLASS, width))
+        self.t_n = nn.Parameter(0.02 * torch.randn(config.prototypes, width))
+        self.t_a = nn.Parameter(0.02 * torch.randn(config.prototypes, width))
+        self.extractor = Extractor(width)
+        self.vae_encoder, self.vae_decoder = Encoder(width), Decoder(width)
+        self.compound_prompts_text = nn.ParameterList(
+            0.02 * torch.randn(config.deep_length, width) for _ in range(sets)
+        )
+        self.apply(_initialise)
+        self.register_buffer("z", torch.zeros(config.samples, width))
+        self._unstored_draws = torch.Generator().manual_seed(0)
+        words = clip.text.embed(clip.text.ids("."))
+        self._sot_C, self._end_2C = words[0], words[1:]
+
+    @property
+    def spec(self) -> FeatureSpec:
+        return FeatureSpec(cls=True, vv_start=self.config.vv_start)
+
+    def draw(self, generator: torch.Generator) -> None:
+        self.z.copy_(torch.randn(self.z.shape, generator=generator))
+
+    # --- prompts -----------------------------------------------------------------------------------------------------
+
+    def pooled(self, features: ImageFeatures, kernel: int) -> Tensor:
+        """Patches averaged over kernel×kernel neighbours, zero padding counted: F [B, N, D] (spec §3.4)."""
+        image = features.patches.transpose(1, 2).unflatten(2, (self.clip.grid, self.clip.grid))
+        return F.avg_pool2d(image, kernel, stride=1, padding=kernel // 2).flatten(2).transpose(1, 2)
+
+    def text_features(self, normal_BMD: Tensor, anomalous_BMD: Tensor, bias_BRD: Tensor) -> tuple[Tensor, Tensor]:
+        """Unit text features T_0, T_1 [B, D]: shared prefix, then state tokens per image, then R class tokens.
+
+        `swapped` (official code): the normal prompt takes the anomalous prototypes and the other way round.
+        """
+        B, R, _ = bias_BRD.shape
+        ctx_2TC = torch.cat([self.ctx_pos[0], self.ctx_neg[0]])
+        context, state, klass = ctx_2TC.split([CONTEXT, STATE, CLASS], dim=1)
+        pair = (normal_BMD, anomalous_BMD)
+        if self.config.prototype_pairing == "swapped":
+            pair = (anomalous_BMD, normal_BMD)
+        text = self.clip.text
+        deep = DeepTokens(list(self.compound_prompts_text), self.config.deep_fp16)
+        _, prefix = text.extend(torch.cat([self._sot_C.expand(2, 1, -1), context], dim=1), deep=deep)
+        state_tokens = (state + torch.stack(pair, dim=1)).flatten(0, 1)  # [2B, 6, C]
+        _, prefix = text.extend(state_tokens, prefix.select(torch.arange(2).repeat(B)))
+        class_tokens = klass[None, :, None] + bias_BRD[:, None, :, None]  # [B, 2, R, 2, C]
+        end = self._end_2C.expand(B, 2, R, -1, -1)
+        last = torch.cat([class_tokens, end], dim=3).flatten(0, 2)
+        hidden, _ = text.extend(last, prefix.select(torch.arange(2 * B).repeat_interleave(R)))
+        features = F.normalize(text.pool(hidden[:, -1]), dim=-1).unflatten(0, (B, 2, R)).mean(2)
+        normal, anomalous = F.normalize(features, dim=-1).unbind(1)
+        return normal, anomalous
+
+    # --- training ----------------------------------------------------------------------------------------------------
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        """L_cls + 4·L_seg + L_NC + L_AC + L_KL + L_rec (spec §6). Prototypes enter the prompts detached."""
+        g_BD = batch.features.cls
+        patches_BND = self.pooled(batch.features, self.config.pool)
+        normal_BMD, anomalous_BMD = self.extractor(self.t_n, patches_BND), self.extractor(self.t_a, patches_BND)
+        mean, log_var = self.vae_encoder(g_BD)
+        decoded_BD = self.vae_decoder(mean + (0.5 * log_var).exp() * torch.randn(mean.shape).to(mean))
+        text = self.text_features(normal_BMD.detach(), anomalous_BMD.detach(), decoded_BD[:, None])
+        image_B = two_way_logit(g_BD, *text, self.config.temperature)
+        p_BN = two_way_logit(patches_BND, *text, self.config.temperature).sigmoid()
+        pixels_BN = self._pixels_per_patch(batch.masks)
+        is_anomalous = pixels_BN > 0
+        d_n, d_a = cosine_distance(patches_BND, normal_BMD), cosine_distance(patches_BND, anomalous_BMD)
+        return {
+            "cls": F.binary_cross_entropy_with_logits(image_B, batch.labels.float()),
+            "seg": self.config.local_weight * patch_segmentation_loss(p_BN, pixels_BN, self.clip.patch_size**2),
+            "nc": masked_mean(d_n, ~is_anomalous),
+            "ac": masked_mean(d_a, is_anomalous),
+            "kl": (-0.5 * (1 + log_var - mean**2 - log_var.exp())).sum(1).mean(),
+            "rec": self._reconstruction(g_BD, decoded_BD),
+        }
+
+    def _pixels_per_patch(self, masks_BSS: Tensor) -> Tensor:
+        patch = self.clip.patch_size
+        return (F.avg_pool2d(masks_BSS[:, None], patch) * patch**2).round().flatten(1)
+
+    def _reconstruction(self, g_BD: Tensor, decoded_BD: Tensor) -> Tensor:
+        """`pairwise_mean` is the official code (a broadcast over all pairs); `paired_sum` the evident intent."""
+        if self.config.rec_loss == "off":
+            return g_BD.new_zeros(())
+        if self.config.rec_loss == "paired_sum":
+            return ((g_BD - decoded_BD) ** 2).sum(1).mean()
+        return ((g_BD[:, None] - decoded_BD[None]) ** 2).mean()
+
+    # --- inference ---------------------------------------------------------------------------------------------------
+
+    def constants(self, target: str) -> tuple[int, float, float]:
+        """(K, α, β): `paper` keys them on the target's name (spec §3.4, §8.6), `strict` takes the configuration's."""
+        if self.protocol == "strict":
+            return self.config.pool, self.config.alpha, self.config.beta
+        return (3, 0.35, 1.0) if "visa" in target else (5, 0.26, 0.9)
+
+    def _samples(self, count: int) -> Tensor:
+        """z [B or 1, R, D]: stored with the checkpoint (strict), or anew for each image (paper)."""
+        if self.protocol == "strict":
+            return self.z[None].expand(count, -1, -1)
+        return torch.randn((count, *self.z.shape), generator=self._unstored_draws).to(self.z)
+
+    @torch.no_grad()
+    def score(self, features: ImageFeatures, names: Sequence[str], target: str = "") -> Scored:
+        kernel, alpha, beta = self.constants(target)
+        patches_BND = self.pooled(features, kernel)
+        normal_BMD, anomalous_BMD = self.extractor(self.t_n, patches_BND), self.extractor(self.t_a, patches_BND)
+        bias_BRD = self.vae_decoder(self._samples(len(patches_BND)))
+        text = self.text_features(normal_BMD, anomalous_BMD, bias_BRD)
+        image_B = two_way_logit(features.cls, *text, self.config.temperature).double().sigmoid()
+        p_BN = two_way_logit(patches_BND, *text, self.config.temperature).double().sigmoid()
+        d_n = min_max(cosine_distance(patches_BND, normal_BMD).double())
+        d_a = min_max(cosine_distance(patches_BND, anomalous_BMD).double())
+        u_BN = p_BN * (alpha * d_n + (1 - alpha) * (1 - d_a))
+        score_B = beta * image_B + (1 - beta) * u_BN.max(1).values
+        return Scored(score_B, self.as_map(torch.logit(u_BN, eps=1e-12)))
+
+
+def cosine_distance(patches_BND: Tensor, prototypes_BMD: Tensor) -> Tensor:
+    """Distance 1 − cos of each patch to its nearest prototype, [B, N]."""
+    cosine = F.normalize(patches_BND, dim=-1) @ F.normalize(prototypes_BMD, dim=-1).transpose(1, 2)
+    return (1 - cosine).min(-1).values
+
+
+def min_max(x_BN: Tensor) -> Tensor:
+    """Each row stretched to [0, 1]; a constant row becomes 0 (the official code divides by zero there)."""
+    low, high = x_BN.min(1, keepdim=True).values, x_BN.max(1, keepdim=True).values
+    return torch.where(high > low, (x_BN - low) / (high - low).clamp_min(torch.finfo(x_BN.dtype).tiny), 0.0)
+
+
+def masked_mean(x: Tensor, keep: Tensor) -> Tensor:
+    """Mean of x where keep; 0 when nothing is kept."""
+    return (x * keep).sum() / keep.sum().clamp_min(1)
+
+
+def patch_segmentation_loss(p_BN: Tensor, pixels_BN: Tensor, area: int, smooth: float = 1e-5) -> Tensor:
+    """Focal + dice + dice of the nearest-upsampled map, computed on patches: equal to the pixel form (spec §13).
+
+    p_BN: probability of anomalous per patch; pixels_BN: anomalous pixels in it, of `area`.
+    """
+    anomalous = (1 - smooth) * p_BN + smooth * (1 - p_BN) + smooth
+    normal = (1 - smooth) * (1 - p_BN) + smooth * p_BN + smooth
+    focal = pixels_BN * _focal(anomalous) + (area - pixels_BN) * _focal(normal)
+    fraction = pixels_BN / area
+    # dice_loss adds 1 to sums over pixels; on patches the same is 1/area
+    dice = dice_loss(p_BN, fraction, 1 / area) + dice_loss(1 - p_BN, 1 - fraction, 1 / area)
+    return focal.mean() / area + dice
+
+
+def _focal(p_t: Tensor) -> Tensor:
+    return -((1 - p_t) ** 2) * p_t.log()
+
+
+def _initialise(module: nn.Module) -> None:
+    """Linear N(0, 0.02) with zero bias; attention's in_proj keeps torch's Xavier default (spec §5.1)."""
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)

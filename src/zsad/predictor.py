@@ -1,0 +1,132 @@
+"""One checkpoint and any pictures: what people, the command line and the model server use."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from zsad import checkpoint
+from zsad.datasets.fetch import list_images
+from zsad.datasets.images import DECODE_ERRORS, IMAGE_SUFFIXES, to_input
+from zsad.errors import UserError
+from zsad.io import atomic_path
+from zsad.learners.base import Learner
+from zsad.maps import Floats, encode_logits, full_map
+from zsad.progress import progress
+from zsad.source_data import encode_images
+
+COLUMNS = ("path", "score", "label", "threshold", "error")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Score in [0, 1] and anomaly map [H, W] in [0, 1] of one picture, at its own size (W, H in `size`)."""
+
+    score: float
+    map: Floats
+    size: tuple[int, int]
+
+
+class Predictor:
+    """A checkpoint ready to score pictures, one at a time: memory does not depend on how many there are."""
+
+    def __init__(self, learner: Learner) -> None:
+        self.learner = learner
+
+    def predict(self, picture: Image.Image, prompt_name: str = "object") -> Result:
+        """Score one picture; `prompt_name` is read by learners whose prompts hold a class name."""
+        images = to_input(picture, self.learner.clip.image_size)[None]
+        features = encode_images(self.learner.clip, images, self.learner.spec, "fp32")
+        scored = self.learner.score(features, [prompt_name])
+        codes = encode_logits(scored.map_logits[0].cpu().numpy())
+        W, H = picture.size
+        return Result(
+            score=float(scored.score[0]),
+            map=full_map(codes, (H, W), self.learner.upsample, self.learner.sigma),
+            size=(W, H),
+        )
+
+    def predict_images(self, images: Iterable[bytes | Path], prompt_name: str = "object") -> list[Result]:
+        """Score encoded pictures (PNG, JPEG, … bytes) or files; an unreadable one raises UserError."""
+        return [self.predict(open_picture(image), prompt_name) for image in images]
+
+
+def load_predictor(path: Path, device: str = "auto") -> Predictor:
+    """Predictor of a `.safetensors` checkpoint; its frozen CLIP is found by the hash the checkpoint holds."""
+    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    learner, header = checkpoint.load(path, device=torch.device("cuda" if cuda else "cpu"))
+    if header.protocol != "strict":
+        raise UserError(f"{path}: trained under protocol `{header.protocol}`, which reads the target; not for use")
+    return Predictor(learner)
+
+
+def open_picture(image: bytes | Path) -> Image.Image:
+    """RGB picture, upright as a viewer shows it (EXIF orientation applied)."""
+    name = str(image) if isinstance(image, Path) else "picture"
+    try:
+        with Image.open(image if isinstance(image, Path) else io.BytesIO(image)) as opened:
+            return ImageOps.exif_transpose(opened).convert("RGB")
+    except DECODE_ERRORS as error:
+        raise UserError(f"{name}: not a readable picture ({error})") from error
+
+
+def predict_paths(predictor: Predictor, paths: Sequence[Path], out: Path, prompt_name: str) -> int:
+    """Score files and folders into `out`: scores.csv, heatmaps and overlays in a tree that mirrors the input.
+
+    A picture that cannot be read gets a row with its error and the rest goes on; returns how many there were.
+    """
+    pictures = list(_pictures(paths))
+    if not pictures:
+        raise UserError(f"{', '.join(map(str, paths))}: no pictures there ({', '.join(IMAGE_SUFFIXES)})")
+    failed = 0
+    with atomic_path(out / "scores.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        table.writeheader()
+        for path, relative in progress(pictures, len(pictures), "predicting"):
+            row = {"path": str(path), "label": "", "threshold": "", "error": ""}
+            try:
+                picture = open_picture(path)
+                result = predictor.predict(picture, prompt_name)
+                _write_pictures(out / relative, np.asarray(picture), result.map)
+                row["score"] = f"{result.score:.6f}"
+            except UserError as error:
+                row["error"] = str(error)
+                failed += 1
+            table.writerow(row)
+    return failed
+
+
+def _pictures(paths: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
+    """(file, its place below the output) of every picture named or found below a named folder."""
+    for path in paths:
+        if path.is_dir():
+            yield from ((path / name, Path(name)) for name in list_images(path))
+        elif path.is_file():
+            yield path, Path(path.name)
+        else:
+            raise UserError(f"{path}: no such file or folder")
+
+
+def _write_pictures(place: Path, picture_HW3: np.ndarray, map_HW: Floats) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    heat = heatmap(map_HW)
+    Image.fromarray(heat).save(place.with_name(f"{place.name}.heatmap.png"))
+    Image.fromarray(overlay(picture_HW3, heat, map_HW)).save(place.with_name(f"{place.name}.overlay.png"))
+
+
+def heatmap(map_HW: Floats) -> np.ndarray:
+    """Map in [0, 1] as RGB [H, W, 3]: dark blue 0, red 1. The scale is absolute, so pictures can be compared."""
+    grey = np.rint(map_HW * 255).astype(np.uint8)
+    return cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
+
+
+def overlay(picture_HW3: np.ndarray, heat_HW3: np.ndarray, map_HW: Floats) -> np.ndarray:
+    """The heatmap over the picture, opaque where the map is high: RGB [H, W, 3] at the picture's size."""
+    weight = 0.6 * map_HW[..., None]
+    return np.rint(picture_HW3 * (1 - weight) + heat_HW3 * weight).astype(np.uint8)

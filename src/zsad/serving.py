@@ -1,0 +1,52 @@
+"""The model that the registry holds: MLflow loads this file as code, so no class is ever pickled.
+
+One encoded picture (PNG, JPEG, …) in, one prediction out. `mlflow models serve -m models:/KEY@champion --env-manager
+local` takes `{"inputs": ["<base64 of a picture>", …]}`.
+"""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mlflow
+import numpy as np
+from mlflow.pyfunc import PythonModel, PythonModelContext
+from pydantic import BaseModel
+
+
+class Prediction(BaseModel):
+    """Image score in [0,1]; label 1 = anomalous, if the model has a threshold; heat map at the picture's own size."""
+
+    score: float
+    label: int | None
+    heatmap: str  # 8-bit grey PNG in base64: 0 = normal, 255 = anomalous
+
+
+class AnomalyDetector(PythonModel):
+    """A checkpoint behind MLflow's `predict`."""
+
+    def load_context(self, context: PythonModelContext) -> None:
+        """Load the checkpoint; this is when torch is imported."""
+        from zsad.predict import load_predictor
+
+        self.predictor = load_predictor(Path(context.artifacts["checkpoint"]))
+
+    def predict(self, context: PythonModelContext, model_input: list[bytes], params: Any = None) -> list[Prediction]:
+        """Score encoded pictures."""
+        return [
+            Prediction(score=result.score, label=getattr(result, "label", None), heatmap=encode_heatmap(result.map))
+            for result in self.predictor.predict_images(model_input)
+        ]
+
+
+def encode_heatmap(values: np.ndarray) -> str:
+    """An anomaly map [H,W] in [0,1] as an 8-bit grey PNG in base64."""
+    grey = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    written, png = cv2.imencode(".png", grey)
+    if not written:
+        raise RuntimeError(f"OpenCV could not encode a map of shape {values.shape}")
+    return base64.b64encode(png.tobytes()).decode("ascii")
+
+
+mlflow.models.set_model(AnomalyDetector())

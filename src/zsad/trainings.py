@@ -1,0 +1,158 @@
+"""What the files tell of trainings and results: journals, checkpoints, result files. MLflow runs are made of it."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from zsad.config import Params
+from zsad.errors import UserError
+from zsad.io import content_hash, read_json
+from zsad.journal import read_events, start_fields
+
+CHECKPOINT_DIR = Path("data/checkpoints")
+CELL_DIR = Path("metrics/cells")
+MAX_PARAM_CHARS = 500
+MAX_KEY_CHARS = 250
+
+
+class Point(NamedTuple):
+    """One measurement of a run; time in ms since 1970."""
+
+    name: str
+    value: float
+    time: int
+    step: int
+
+
+@dataclass
+class Training:
+    """One training of a cell: from its start, over kills and resumptions, to its end if it got there."""
+
+    start: dict[str, Any]
+    started: int
+    epochs: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
+    system: list[dict[str, Any]] = field(default_factory=list)
+    end: dict[str, Any] | None = None
+
+    @property
+    def cell(self) -> str:
+        """Name of the train cell, `KEY/SOURCE`."""
+        return f"{self.start['learner']}/{self.start['source']}"
+
+    @property
+    def checkpoints(self) -> dict[str, str]:
+        """sha256 of the checkpoint of each seed; empty while the training has not ended."""
+        return {str(seed): digest for seed, digest in self.end["checkpoints"].items()} if self.end else {}
+
+    @property
+    def content(self) -> str:
+        """Identity of a finished training: its cell, parameters and checkpoints; empty while it has not ended."""
+        if self.end is None:
+            return ""
+        return content_hash([self.cell, self.start["config_hash"], self.checkpoints])
+
+    @property
+    def identity(self) -> str:
+        """Two trainings of the same identity are one."""
+        return self.content or self.digest
+
+    @property
+    def digest(self) -> str:
+        """Hash of everything known of this training: changes whenever there is more to tell."""
+        epochs = [self.epochs[key] for key in sorted(self.epochs)]
+        return content_hash([self.start, self.started, epochs, self.system, self.end])
+
+    def points(self) -> Iterator[Point]:
+        """Losses and speed by epoch as `seed_<N>/…`, load by sample as `system/…`, each at the time of its event."""
+        for (seed, epoch), event in sorted(self.epochs.items()):
+            speed = {"epoch_seconds": event["seconds"], "images_per_second": event["images_per_second"]}
+            for name, value in {**event["losses"], **speed}.items():
+                yield Point(_key(f"seed_{seed}/{name}"), float(value), event["time"], epoch)
+        for step, event in enumerate(self.system):
+            for name in sorted(event.keys() - {"event", "time"}):
+                yield Point(_key(f"system/{name}"), float(event[name]), event["time"], step)
+        if self.end is not None and "wall_seconds" in self.end:
+            yield Point("wall_seconds", float(self.end["wall_seconds"]), self.end["time"], 0)
+
+
+def read_trainings(path: Path) -> list[Training]:
+    """The trainings that a journal tells of, oldest first.
+
+    A `start` after an `end`, or with other parameters or data than before, begins a new one; else it resumes the last.
+    An epoch that was run again replaces the older one. Two trainings with the same result count once.
+    """
+    found: list[Training] = []
+    for event in read_events(path):
+        if event["event"] == "start":
+            if found and _resumes(found[-1], event):
+                found[-1].start = event
+            else:
+                found.append(Training(start=event, started=event["time"]))
+        elif not found:
+            raise UserError(f"{path}: does not begin with a `start` event; delete it and run the training again")
+        elif event["event"] == "epoch":
+            found[-1].epochs[event["seed"], event["epoch"]] = event
+        elif event["event"] == "system":
+            found[-1].system.append(event)
+        elif event["event"] == "end":
+            found[-1].end = event
+    return list({training.identity: training for training in found}.values())
+
+
+def current_trainings(params: Params) -> Iterator[tuple[Training, dict[str, Any]]]:
+    """The trainings whose checkpoints are on disk, told without losses, each with its checkpoint.json."""
+    for key in params.learners:
+        for source in params.sources:
+            file = CHECKPOINT_DIR / key / source / "checkpoint.json"
+            if file.is_file() and "unused" not in (record := read_json(file)):
+                time_ms = file.stat().st_mtime_ns // 1_000_000
+                start = {**start_fields(record), "tags": {"zsad.rebuilt": "from checkpoint.json"}}
+                yield Training(start, time_ms, end={"checkpoints": record["files"], "time": time_ms}), record
+
+
+def read_cells(params: Params, training: Training) -> list[dict[str, Any]]:
+    """The result files of the present datasets that came from this very training."""
+    start = training.start
+    files = [CELL_DIR / start["learner"] / f"{dataset}.json" for dataset in params.datasets]
+    cells = [read_json(file) for file in files if file.is_file()]
+    same = [cell for cell in cells if (cell["source"], cell["config_hash"]) == (start["source"], start["config_hash"])]
+    return [cell for cell in same if measured(cell)]
+
+
+def measured(cell: dict[str, Any]) -> dict[str, float]:
+    """Metrics of a cell that have a value: means over seeds, in [0,1]."""
+    return {name: value for name, value in (cell.get("mean") or {}).items() if value is not None}
+
+
+def target_means(cells: list[dict[str, Any]]) -> dict[str, float]:
+    """Unweighted mean of each metric over the target datasets on which it has a value."""
+    names = sorted({name for cell in cells for name in measured(cell)})
+    values = {name: [measured(cell)[name] for cell in cells if name in measured(cell)] for name in names}
+    return {name: sum(column) / len(column) for name, column in values.items()}
+
+
+def flatten(params: dict[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested parameters as `outer.inner` → text, cut to what every MLflow store takes."""
+    flat: dict[str, str] = {}
+    for name, value in params.items():
+        if isinstance(value, dict) and value:
+            flat.update(flatten(value, f"{prefix}{name}."))
+        else:
+            flat[_key(f"{prefix}{name}")] = cut(str(value), MAX_PARAM_CHARS)
+    return flat
+
+
+def cut(text: str, limit: int) -> str:
+    """`text`, shortened to at most `limit` characters with an ellipsis as the last."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _key(name: str) -> str:
+    return re.sub(r"[^\w\-./ ]", "_", name)[:MAX_KEY_CHARS]
+
+
+def _resumes(last: Training, start: dict[str, Any]) -> bool:
+    same = all(last.start[name] == start[name] for name in ("learner", "source", "config_hash"))
+    return same and last.end is None and last.start["dataset"]["hash"] == start["dataset"]["hash"]
