@@ -67,7 +67,7 @@ def candidates(params: Params, trainings: list[Training]) -> list[Candidate]:
         if training is None:
             where = CHECKPOINT_DIR / key / source / "checkpoint.json"
             raise UserError(f"{where}: no checkpoint to register; run `dvc repro train@{key}-{source}`")
-        first = next(str(s) for s in params.seeds if str(s) in training.checkpoints)
+        first = str(training.start["params"]["seeds"][0])
         found.append(Candidate(training, first, serves[source], read_cells(params, training)))
     return found
 

@@ -48,7 +48,7 @@ class Journal:
 
     def append(self, event: str, **fields: Any) -> None:
         """Write one event in a single system call, so that concurrent writers cannot mix their lines."""
-        line = canonical_json({"event": event, "time": time.time_ns() // 1_000_000, **fields}) + "\n"
+        line = canonical_json({"event": event, "time": now_ms(), **fields}) + "\n"
         try:
             with self.path.open("ab", buffering=0) as file:
                 file.write(line.encode())
@@ -99,6 +99,11 @@ def read_events(path: Path) -> list[dict[str, Any]]:
             remedy = "delete the file: the run is then rebuilt from its checkpoint, without losses"
             raise UserError(f"{path}, line {number}: not a journal event ({error!r}); {remedy}") from error
     return events
+
+
+def now_ms() -> int:
+    """Milliseconds since 1970, as MLflow counts time."""
+    return time.time_ns() // 1_000_000
 
 
 def system_sample() -> dict[str, float]:

@@ -7,8 +7,6 @@ Only protocol `strict` is registered.
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,6 +22,7 @@ from zsad.candidates import Candidate, candidates, check_files, checkpoint_file
 from zsad.config import Params
 from zsad.errors import UserError
 from zsad.io import content_hash, file_sha256, write_json
+from zsad.journal import now_ms
 from zsad.tracking import Store, open_store, run_of
 from zsad.trainings import CHECKPOINT_DIR, Training, current_trainings, measured, target_means
 
@@ -96,7 +95,7 @@ def resolve(uri: str) -> Path:
         local = CHECKPOINT_DIR / key / tags["source"] / name
         if local.is_file() and file_sha256(local) == tags["checkpoint_sha256"]:
             return local
-        folder = store.client.get_logged_model(version.model_id).artifact_location
+        folder = store.client.get_logged_model(_model_id(version)).artifact_location
         stored = Path(mlflow.artifacts.download_artifacts(f"{folder}/artifacts/{name}", tracking_uri=store.uri))
     if file_sha256(stored) != tags["checkpoint_sha256"]:
         raise UserError(f"{uri}: the checkpoint in MLflow's artifacts ({stored}) is not the one that was registered")
@@ -130,7 +129,7 @@ def _register_one(store: Store, candidate: Candidate) -> None:
         if not client.search_registered_models(f"name='{key}'"):
             client.create_registered_model(key)
         version = client.create_model_version(key, f"models:/{model_id}", run_id, tags, model_id=model_id)
-    _log_model_metrics(store, run_id, version.model_id, candidate)
+    _log_model_metrics(store, run_id, _model_id(version), candidate)
     aliases = client.get_registered_model(key).aliases
     if str(aliases.get(CHALLENGER)) != str(version.version):
         client.set_registered_model_alias(key, CHALLENGER, version.version)
@@ -151,15 +150,14 @@ def _log_model(store: Store, run_id: str, candidate: Candidate) -> str:
         tags=candidate.tags,
         params=client.get_run(run_id).data.params,
     )
-    with _global_tracking_uri(store.uri):
-        mlflow.pyfunc.log_model(
-            name=candidate.key,
-            python_model=str(SERVING),
-            artifacts={"checkpoint": str(candidate.file)},
-            pip_requirements=[f"{name}=={metadata.version(name)}" for name in ("zsad", "mlflow")],
-            metadata={"seed": candidate.seed, "checkpoints": training.checkpoints},
-            model_id=model.model_id,
-        )
+    mlflow.pyfunc.log_model(
+        name=candidate.key,
+        python_model=str(SERVING),
+        artifacts={"checkpoint": str(candidate.file)},
+        pip_requirements=[f"{name}=={metadata.version(name)}" for name in ("zsad", "mlflow")],
+        metadata={"seed": candidate.seed, "checkpoints": training.checkpoints},
+        model_id=model.model_id,
+    )
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
     return str(model.model_id)
 
@@ -173,7 +171,7 @@ def _log_model_metrics(store: Store, run_id: str, model_id: str, candidate: Cand
     digest = content_hash(candidate.cells)
     if store.client.get_logged_model(model_id).tags.get("zsad.cells") == digest:
         return
-    now = tracking.now_ms()
+    now = now_ms()
     for offset, cell in enumerate(candidate.cells):
         name, hashed = cell["dataset"], cell["dataset_hash"][: tracking.DIGEST_CHARS]
         extra = {"model_id": model_id, "dataset_name": name, "dataset_digest": hashed, "run_id": run_id}
@@ -184,6 +182,11 @@ def _log_model_metrics(store: Store, run_id: str, model_id: str, candidate: Cand
     metrics = [Metric(name, value, last, 0, model_id=model_id, run_id=run_id) for name, value in means.items()]
     store.client.log_batch(run_id, metrics=metrics)
     store.client.set_logged_model_tags(model_id, {**candidate.tags, "zsad.cells": digest})
+
+
+def _model_id(version: ModelVersion) -> str:
+    """The LoggedModel behind a version; SQL stores keep it in `source` only."""
+    return str(version.source).removeprefix("models:/")
 
 
 def _versions(store: Store, key: str) -> list[ModelVersion]:
@@ -224,16 +227,3 @@ def _require_model(store: Store, key: str) -> None:
     if key not in names:
         there = ", ".join(names) or "none yet: `dvc repro register` makes them"
         raise UserError(f"models:/{key}: no such registered model; there are: {there}")
-
-
-@contextmanager
-def _global_tracking_uri(uri: str) -> Iterator[None]:
-    """`log_model` knows no client: point MLflow's process-wide setting at the store, and put back what was there."""
-    before = os.environ.get("MLFLOW_TRACKING_URI")
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(None)
-        if before is not None:
-            os.environ["MLFLOW_TRACKING_URI"] = before

@@ -19,7 +19,7 @@ class Prediction(BaseModel):
     """Image score in [0,1]; label 1 = anomalous, if the model has a threshold; heat map at the picture's own size."""
 
     score: float
-    label: int | None
+    label: int | None = None
     heatmap: str  # 8-bit grey PNG in base64: 0 = normal, 255 = anomalous
 
 

@@ -11,36 +11,33 @@ import os
 import re
 import sqlite3
 import sys
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
-from zsad.config import PARAMS_FILE, Params
+from zsad.config import Params
 from zsad.errors import UserError
 from zsad.io import atomic_path, canonical_json, content_hash
-from zsad.journal import JOURNAL_DIR
+from zsad.journal import JOURNAL_DIR, now_ms
+from zsad.store import make_once, one_writer, probe, sqlite_path, store_uri, without_password
 from zsad.trainings import Training, current_trainings, cut, flatten, measured, read_cells, read_trainings, target_means
 
 # Set before MLflow is imported. One try of 8 s: a store that fails now is caught up with by a later sync.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "8")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 EXPERIMENT = "zsad"
-BUSY_SECONDS = 3.0  # how long another process may hold the SQLite file
-LOCK_SECONDS = 5.0  # how long another zsad process may be sending
-MIGRATION_SECONDS = 120.0  # how long another zsad process may take to make the store: it answers, it is only slow
 DIGEST_CHARS = 36
-STORE_ERRORS = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError)
+STORE_ERRORS = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ModuleNotFoundError)  # last: SQL drivers
 
 
 class StoreError(UserError):
@@ -56,32 +53,13 @@ class Store:
     uri: str
 
 
-def store_root() -> Path:
-    """The repository's root: that of the DVC repository that runs this process, else the nearest with a params.yaml."""
-    if root := os.environ.get("DVC_ROOT"):
-        return Path(root)
-    here = Path.cwd()
-    for folder in (here, *here.parents):
-        if (folder / PARAMS_FILE).is_file():
-            return folder
-    raise UserError(f"{here}: no {PARAMS_FILE} here or above; run zsad in its repository or set MLFLOW_TRACKING_URI")
-
-
-def store_uri() -> str:
-    """Where MLflow keeps its records: MLFLOW_TRACKING_URI, else mlflow.db in the root, where `mlflow ui` looks."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(store_root() / 'mlflow.db').resolve()}"
-
-
 def ensure_store() -> str:
     """URI of the store; a missing SQLite store is made, by one process while others wait. Raises store errors."""
     uri = store_uri()
-    path = _sqlite_path(uri)
+    path = sqlite_path(uri)
     if path is not None:
-        if not _has_content(path):
-            with FileLock(f"{path}.lock", timeout=MIGRATION_SECONDS):
-                if not _has_content(path):
-                    _make_sqlite(path)
-        _probe(path)
+        make_once(path, _make_sqlite)
+    probe(uri)
     return uri
 
 
@@ -92,13 +70,13 @@ def open_store() -> Iterator[Store]:
     with _quiet():
         try:
             ensure_store()
-            path = _sqlite_path(uri)
-            lock = FileLock(f"{path}.lock", timeout=LOCK_SECONDS) if path else contextlib.nullcontext()
-            with lock:
-                client = MlflowClient(tracking_uri=uri)
+            path = sqlite_path(uri)
+            client = MlflowClient(tracking_uri=uri)  # slow the first time: not under the lock
+            with one_writer(path), _as_default(uri):
                 yield Store(client, _experiment(client, path), uri)
         except STORE_ERRORS as error:
-            raise StoreError(f"MLflow store {_without_password(uri)}: {_reason(error)}") from error
+            remedy = "nothing is lost: `zsad track sync` catches up once it answers"
+            raise StoreError(f"MLflow store {without_password(uri)}: {_reason(error)}; {remedy}") from error
 
 
 def send(journal: Path) -> bool:
@@ -108,8 +86,7 @@ def send(journal: Path) -> bool:
             with open_store() as store:
                 replay(store, training)
     except UserError as error:
-        message = " ".join(str(error).split())
-        print(f"warning: {message}; nothing is lost: `zsad track sync` sends it later", file=sys.stderr)
+        print(f"warning: not sent to MLflow: {' '.join(str(error).split())}", file=sys.stderr)
         return False
     return True
 
@@ -165,7 +142,7 @@ def run_of(store: Store, training: Training) -> str:
     """Id of the run that `replay` made of this training."""
     run = _find_run(store, training)
     if run is None:
-        raise StoreError(f"MLflow store {store.uri}: the run {training.cell} is gone; run `zsad track sync` again")
+        raise StoreError(f"MLflow: the run {training.cell} is gone; run `zsad track sync` again")
     return str(run.info.run_id)
 
 
@@ -182,11 +159,6 @@ def log_cells(store: Store, run_id: str, cells: list[dict[str, Any]]) -> bool:
         store.client.log_batch(run_id, metrics=part)
     store.client.log_batch(run_id, tags=tags)
     return True
-
-
-def now_ms() -> int:
-    """Milliseconds since 1970, as MLflow counts time."""
-    return time.time_ns() // 1_000_000
 
 
 def _find_run(store: Store, training: Training) -> Run | None:
@@ -251,19 +223,17 @@ def _make_sqlite(path: Path) -> None:
         _experiment(MlflowClient(tracking_uri=f"sqlite:///{temporary}"), path)
 
 
-def _probe(path: Path) -> None:
-    """Fail after BUSY_SECONDS when another process holds the file; MLflow itself would wait for minutes."""
-    with contextlib.closing(sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
-
-
-def _sqlite_path(uri: str) -> Path | None:
-    return Path(uri.removeprefix("sqlite:///").split("?")[0]).resolve() if uri.startswith("sqlite:///") else None
-
-
-def _has_content(path: Path) -> bool:
-    return path.is_file() and path.stat().st_size > 0
+@contextlib.contextmanager
+def _as_default(uri: str) -> Iterator[None]:
+    """Parts of MLflow know only the process-wide store: point it at ours, and put back what was there."""
+    before = os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)
+        if before is not None:
+            os.environ["MLFLOW_TRACKING_URI"] = before
 
 
 @contextlib.contextmanager
@@ -281,11 +251,9 @@ def _reason(error: Exception) -> str:
     text = str(error) or type(error).__name__
     if "out-of-date database schema" in text:
         return "made by another MLflow version; delete the file, run `zsad track sync`, then `zsad register`"
+    if cause := re.search(r"Max retries exceeded.*Caused by (\w+)", text, re.DOTALL):
+        return f"does not answer ({cause.group(1)})"
     return cut(" ".join(text.split()), 300)
-
-
-def _without_password(uri: str) -> str:
-    return re.sub(r"//[^/@]*@", "//", uri)
 
 
 def _chunks(items: list[Any], size: int) -> Iterator[list[Any]]:

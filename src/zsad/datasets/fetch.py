@@ -36,7 +36,9 @@ def _inventory(key: str, params: DatasetParams) -> dict[str, object]:
         raise UserError(f"{where}: no such folder; give an existing folder in MVTec layout")
     files = list_images(root)
     if not files:
-        raise UserError(f"{where}: no pictures in this folder ({', '.join(IMAGE_SUFFIXES)}); see the layout in the README")
+        raise UserError(
+            f"{where}: no pictures in this folder ({', '.join(IMAGE_SUFFIXES)}); see the layout in the README"
+        )
     return {"path": params.path, "files": [[name, file_sha256(root / name)] for name in files]}
 
 

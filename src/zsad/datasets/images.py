@@ -50,7 +50,7 @@ def to_input(image: Image.Image, side: int, resize_first: bool = False) -> np.nd
         image = _rgb(image)
     image = _rgb(image.resize((side, side), Image.Resampling.BICUBIC))
     pixels = np.asarray(image, dtype=np.float32) / np.float32(255)
-    normalised = (pixels - np.float32(MEAN)) / np.float32(STD)
+    normalised = (pixels - np.array(MEAN, dtype=np.float32)) / np.array(STD, dtype=np.float32)
     return np.ascontiguousarray(normalised.transpose(2, 0, 1), dtype=np.float32)
 
 
@@ -123,8 +123,8 @@ def resize_mask_paper(path: Path, side: int) -> np.ndarray:
 
 def _coverage(mask: np.ndarray, height: int, width: int) -> tuple[slice, slice, np.ndarray]:
     """Target rows and columns that the foreground touches, and its area in each, in units of 1 / mask.size pixel."""
-    top, bottom = _extent(mask.any(axis=1))
-    left, right = _extent(mask.any(axis=0))
+    top, bottom = _extent(np.any(mask, axis=1))
+    left, right = _extent(np.any(mask, axis=0))
     rows, vertical = _overlap(mask.shape[0], height, top, bottom)
     columns, horizontal = _overlap(mask.shape[1], width, left, right)
     # Whole numbers far below 2**53: float64 products are exact in any order of summation.

@@ -101,7 +101,9 @@ def _pair_masks(anomalous: Sequence[_Place], masks: Sequence[_Place], where: str
         elif found:
             pairs[pictures[0]] = found[0]
         elif category in masked_categories:
-            problems.append(f"no mask for {pictures[0]} (expected {category}/{MASK_FOLDER}/{kind}/{stem}{MASK_SUFFIX}.*)")
+            problems.append(
+                f"no mask for {pictures[0]} (expected {category}/{MASK_FOLDER}/{kind}/{stem}{MASK_SUFFIX}.*)"
+            )
     problems += [f"no picture for mask {path}" for paths in free.values() for path in paths]
     if problems:
         raise UserError("\n".join(f"{where}: {problem}" for problem in problems))
@@ -123,7 +125,7 @@ def _layout_hint(stray: Sequence[str]) -> str:
 
 def _stray_notes(stray: Sequence[str]) -> Iterator[str]:
     if stray:
-        yield f"{len(stray)} pictures lie outside of train/good, test/* and ground_truth/* and are left out: {listed(stray)}"
+        yield f"{len(stray)} pictures outside of train/good, test/*, ground_truth/* are left out: {listed(stray)}"
 
 
 def _category_notes(items: Sequence[Item]) -> Iterator[str]:

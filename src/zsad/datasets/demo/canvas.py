@@ -4,6 +4,8 @@ Drawn at twice the final size and averaged down. Colour values are 0 … 255 wit
 coverage is 0 … 256; distances are in 1/4 canvas pixel, negative inside. Everything is int32.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from zsad.datasets.demo.numbers import UNIT, Dice, cosine, length, sine
@@ -23,7 +25,7 @@ def grid(centre: tuple[int, int] = (128, 128), turn: int = 0) -> tuple[np.ndarra
     if not turn:
         return x, y
     c, s = int(cosine(turn)), int(sine(turn))
-    return (c * x + s * y) // UNIT, (c * y - s * x) // UNIT
+    return (x * c + y * s) // UNIT, (y * c - x * s) // UNIT
 
 
 def place(centre: tuple[int, int], turn: int, x: int, y: int) -> tuple[int, int]:
@@ -36,7 +38,7 @@ def smooth_noise(dice: Dice, cell: int, amplitude: int = 256, stretch: int = 1) 
     """Smooth noise in -amplitude … amplitude with features of `cell` canvas pixels, `stretch` times longer in x."""
     rows = _lattice_weights(dice, cell)
     columns = _lattice_weights(dice, cell * stretch)
-    table = dice.rolls(-amplitude, amplitude, (rows[0].max() + 2, columns[0].max() + 2))
+    table = dice.rolls(-amplitude, amplitude, (int(rows[0].max()) + 2, int(columns[0].max()) + 2))
     along_y = _blend(table[rows[0]], table[rows[0] + 1], rows[1][:, None])
     return _blend(along_y[:, columns[0]], along_y[:, columns[0] + 1], columns[1][None, :])
 
@@ -44,7 +46,7 @@ def smooth_noise(dice: Dice, cell: int, amplitude: int = 256, stretch: int = 1) 
 def fractal_noise(dice: Dice, cell: int, octaves: int = 4, amplitude: int = 256) -> np.ndarray:
     """Sum of smooth noises of halving cell and amplitude: clouds, stains, irregular outlines."""
     layers = [smooth_noise(dice, max(cell >> octave, 2), amplitude >> octave) for octave in range(octaves)]
-    return np.sum(layers, axis=0, dtype=np.int32) // 2
+    return np.array(layers).sum(axis=0, dtype=np.int32) // 2
 
 
 def grain(dice: Dice, amplitude: int) -> np.ndarray:
@@ -93,7 +95,7 @@ def merge(a: np.ndarray, b: np.ndarray, fillet: int) -> np.ndarray:
 def stroke(points: list[tuple[int, int]], reach: int = 60) -> np.ndarray:
     """Distance to a polyline of canvas points (1/4 pixel each); further than `reach` away it is just large."""
     nearest = np.full((SIDE, SIDE), 4 * SIDE * QUARTER, dtype=np.int32)
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(points):
         rows = slice(max((min(y0, y1) - reach) // QUARTER, 0), max((max(y0, y1) + reach) // QUARTER, 0))
         columns = slice(max((min(x0, x1) - reach) // QUARTER, 0), max((max(x0, x1) + reach) // QUARTER, 0))
         x, y = _X[rows, columns] - x0, _Y[rows, columns] - y0
@@ -103,7 +105,9 @@ def stroke(points: list[tuple[int, int]], reach: int = 60) -> np.ndarray:
     return nearest
 
 
-def wander(dice: Dice, start: tuple[int, int], heading: int, steps: int, stride: int, bend: int) -> list[tuple[int, int]]:
+def wander(
+    dice: Dice, start: tuple[int, int], heading: int, steps: int, stride: int, bend: int
+) -> list[tuple[int, int]]:
     """A random walk from `start` (1/4 pixel): each step turns by up to `bend` and goes `stride` quarter pixels."""
     points = [start]
     for _ in range(steps):
@@ -149,7 +153,7 @@ def relief(height: np.ndarray, strength: int = 4, turn: int = 2560) -> np.ndarra
 
 def light(dice: Dice, canvas: np.ndarray, strength: int = 36) -> np.ndarray:
     """Uneven light: a gradient in a random direction, a wide bright or dim spot, slight vignetting."""
-    x, y = grid(turn=dice.roll(0, 4095))
+    x, _ = grid(turn=dice.roll(0, 4095))
     spot_x, spot_y = grid(centre=(dice.roll(0, SIDE), dice.roll(0, SIDE)))
     slope = x * dice.roll(0, strength) // (SIDE * 2)
     spot = dice.roll(-strength // 2, strength) * np.maximum(900 - length(spot_x, spot_y), 0) // 900
@@ -197,8 +201,6 @@ def _box(values: np.ndarray, radius: int, axis: int) -> np.ndarray:
         return values
     pad = [(0, 0)] * values.ndim
     pad[axis] = (radius + 1, radius)
-    sums = np.cumsum(np.pad(values, pad, mode="edge"), axis=axis, dtype=np.int64)
-    size = values.shape[axis]
-    ahead = np.take(sums, np.arange(size) + 2 * radius + 1, axis=axis)
-    behind = np.take(sums, np.arange(size), axis=axis)
-    return ((ahead - behind) // (2 * radius + 1)).astype(np.int32)
+    sums = np.moveaxis(np.cumsum(np.pad(values, pad, mode="edge"), axis=axis, dtype=np.int32), axis, 0)
+    width = 2 * radius + 1
+    return np.moveaxis((sums[width:] - sums[:-width]) // width, 0, axis)

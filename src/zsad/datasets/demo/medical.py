@@ -48,10 +48,10 @@ def retina(dice: Dice, defect: str) -> Drawing:
     fundus = paint(fundus, (120, 30, 24), cover(vessels - width) * cover(cup) // FULL * 60 // 100)
     coverage = nowhere()
     if defect == "haemorrhage_blot":
-        blots = [blob(dice, _on_fundus(dice), dice.roll(20, 76)) for _ in range(dice.roll(1, 4))]
+        blots = [blob(dice, _on_fundus(dice), dice.roll(16, 76)) for _ in range(dice.roll(1, 4))]
         outline = np.minimum.reduce(blots)
         coverage = np.minimum(cover(outline), cover(eye + 8))
-        fundus = paint(fundus, (88, 14, 14), cover(outline, 8) * dice.roll(45, 95) // 100)
+        fundus = paint(fundus, (88, 14, 14), cover(outline, 8) * dice.roll(30, 95) // 100)
     elif defect == "exudate_cluster":
         coverage, outline = _exudates(dice, _on_fundus(dice))
         fundus = paint(fundus, (250, 224, 130), cover(outline) * dice.roll(50, 95) // 100)
@@ -67,7 +67,7 @@ def histology(dice: Dice, defect: str) -> Drawing:
     flow = smooth_noise(dice, 60, 90)
     fibres = smooth_noise(dice, 4, 256, 8)[((y + flow) // 4) & 255, ((x + flow) // 6) & 255]
     tissue = shade(flat(dice.pick(STROMA)), fibres * dice.roll(10, 34) // 256 + fractal_noise(dice, 50, 3) * 20 // 256)
-    cleft = np.abs(fractal_noise(dice, dice.roll(50, 90), 3)) - dice.roll(4, 14)
+    cleft = np.abs(fractal_noise(dice, dice.roll(50, 90), 3)) - dice.roll(-6, 10)
     tissue = paint(tissue, (244, 238, 242), cover(cleft, 8))
     centre = (dice.roll(60, 196), dice.roll(60, 196))
     region = blob(dice, centre, dice.roll(90, 200))
@@ -91,9 +91,9 @@ def bone_xray(dice: Dice, defect: str) -> Drawing:
     """An x-ray of a long bone. Normal pictures differ in pose, width, cortex, growth plate, marker, exposure."""
     centre, turn = (dice.roll(112, 144), dice.roll(112, 144)), dice.roll(-260, 260) + 1024 * dice.roll(0, 1)
     x, y = grid(centre, turn)
-    bow = x * x // dice.roll(9000, 30000) * dice.sign()
+    bow = x * x // dice.roll(9000, 40000) * dice.sign()
     flare = np.maximum(np.abs(x + dice.roll(-100, 100)) - dice.roll(180, 260), 0) * dice.roll(16, 34) // 100
-    half = dice.roll(64, 104)
+    half = dice.roll(72, 130)
     wave = smooth_noise(dice, 40, 5)
     bone = np.abs(y + bow) - half - flare + wave
     scan = flat((22, 24, 26))
@@ -115,7 +115,7 @@ def bone_xray(dice: Dice, defect: str) -> Drawing:
         scan = shade(scan, np.minimum(cover(gap, 5), cover(bone)) * -dice.roll(70, 150) // FULL)
     elif defect == "bone_cyst":
         across, down = place(centre, turn, dice.roll(-200, 200), dice.roll(-20, 20))
-        cyst = blob(dice, (across // QUARTER, down // QUARTER), half * dice.roll(45, 85) // 100)
+        cyst = blob(dice, (across // QUARTER, down // QUARTER), half * dice.roll(40, 90) // 100)
         coverage = np.minimum(cover(cyst), cover(bone))
         scan = shade(scan, np.minimum(cover(cyst, 10), cover(bone)) * -dice.roll(35, 110) // FULL)
         rim = np.minimum(cover(np.abs(cyst) - 4, 4), cover(bone))
@@ -134,7 +134,9 @@ def _vessels(dice: Dice, nerve: tuple[int, int], side: int) -> tuple[np.ndarray,
         trunk = wander(dice, start, heading, 14, 44, 110)
         trees.append(stroke(trunk))
         for joint in (4, 8):
-            trees.append(stroke(wander(dice, trunk[joint], heading + dice.sign() * dice.roll(250, 500), 9, 36, 150)) + 4)
+            trees.append(
+                stroke(wander(dice, trunk[joint], heading + dice.sign() * dice.roll(250, 500), 9, 36, 150)) + 4
+            )
     away = length(*grid(nerve))
     return np.minimum.reduce(trees), np.clip(dice.roll(11, 16) - away // 70, 3, 16)
 

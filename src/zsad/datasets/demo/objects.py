@@ -94,7 +94,7 @@ def bulb(dice: Dice, defect: str) -> Drawing:
     centre = (dice.roll(116, 140), dice.roll(116, 140))
     turn = dice.roll(-300, 300) + 1024 * dice.roll(0, 3)
     x, y = grid(centre, turn)
-    size = dice.roll(190, 250)
+    size = dice.roll(200, 280)
     neck = box(x, y - size * 50 // 100, size * 40 // 100, size * 60 // 100, 20)
     glass = merge(disc(x, y + size * 45 // 100, size), neck, size * 60 // 100)
     ridge = np.abs((y + 8192) % 44 - 22)
@@ -146,13 +146,11 @@ def _key_shape(x: np.ndarray, y: np.ndarray, cut: list[int]) -> np.ndarray:
     return merge(bow, np.minimum.reduce([blade, *teeth]), 30)
 
 
-def _filament(
-    dice: Dice, centre: tuple[int, int], turn: int, size: int, broken: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def _filament(dice: Dice, centre: tuple[int, int], turn: int, size: int, broken: bool) -> tuple[np.ndarray, np.ndarray]:
     """Distances to the wire that is there, and to the piece of it that is missing."""
-    low, high, half = size * 70 // 100, -size * dice.roll(10, 50) // 100, size * dice.roll(24, 40) // 100
+    low, high, half = size * 70 // 100, -size * dice.roll(10, 50) // 100, size * dice.roll(30, 46) // 100
     zigzag = [(half * (2 * step - 10) // 10, high - 14 * (step % 2) * 2) for step in range(11)]
-    gap, lost = (dice.roll(1, 5), dice.roll(3, 5)) if broken else (20, 0)
+    gap, lost = (dice.roll(1, 4), dice.roll(4, 6)) if broken else (20, 0)
     sides = [[(-half // 3, low), (-half, high)], [(half // 3, low), (half, high)]]
     pieces = [*sides, zigzag[: gap + 1], zigzag[gap + lost :]]
     lines = [[place(centre, turn, *point) for point in piece] for piece in pieces if len(piece) > 1]

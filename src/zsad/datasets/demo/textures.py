@@ -55,7 +55,7 @@ def corduroy(dice: Dice, defect: str) -> Drawing:
         pale = shade(cloth, 60) * 3 // 4 + 4080 * dice.roll(24, 34) // 100 // 2
         cloth = paint(cloth, pale, coverage * dice.roll(35, 90) // 100)
     elif defect == "moth_bite":
-        coverage = cover(blob(dice, centre, dice.roll(24, 84)), 5)
+        coverage = cover(blob(dice, centre, dice.roll(32, 110)), 5)
         weave = shade(flat((90, 84, 76)), grain(dice, 60) - 70)
         cloth = paint(cloth, weave, coverage * dice.roll(70, 100) // 100)
     return cast_shadow(dice, light(dice, cloth)), coverage
@@ -86,7 +86,7 @@ def cork(dice: Dice, defect: str) -> Drawing:
 
 
 def honeycomb(dice: Dice, defect: str) -> Drawing:
-    """Hexagonal core panel. Normal pictures differ in cell size, angle, wall colour, depth of the shade in the cells."""
+    """Hexagonal core panel. Normal pictures differ in cell size, angle, wall colour, shade in the cells."""
     pitch = dice.roll(88, 150)
     centre = (dice.roll(50, 206), dice.roll(50, 206))
     x, y = grid(centre, dice.roll(0, 4095))
@@ -106,8 +106,9 @@ def honeycomb(dice: Dice, defect: str) -> Drawing:
     if defect == "crushed_cell":
         panel = shade(panel, -squeeze * dice.roll(-30, 60) // FULL)
     elif defect == "resin_fill":
-        middle = cells.number[centre[1], centre[0]]
-        coverage = np.where(cells.number == middle, FULL, 0)
+        reach = dice.roll(0, pitch // 8)
+        filled = cells.number[centre[1] - reach : centre[1] + reach + 1, centre[0]]
+        coverage = np.where(np.isin(cells.number, filled), FULL, 0)
         resin = shade(flat(dice.pick([(196, 160, 84), (150, 120, 70), (206, 200, 186)])), smooth_noise(dice, 30, 40))
         panel = paint(panel, resin, blur(coverage, 1) * dice.roll(45, 95) // 100)
     return cast_shadow(dice, light(dice, panel)), coverage

@@ -1,0 +1,30 @@
+# Two commands on a fresh machine: `make repro` and `make test`. Both use .venv in this folder.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS := true
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: repro test lint paper
+
+repro: .venv/ready        ## the main job on the embedded demo: train, predict, score, aggregate, register
+	dvc repro
+
+test: .venv/ready         ## unit, parity and functional tests
+	pytest
+
+lint: .venv/ready         ## style and types
+	ruff check
+	ruff format --check
+	mypy
+
+paper: .venv/ready        ## the papers' settings on the real datasets: wants a GPU and downloads
+	zsad profile apply profiles/paper.yaml
+	dvc repro
+
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "zsad needs Python 3.11 or newer; make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@

@@ -1,0 +1,113 @@
+"""Shared fixtures: small frozen CLIPs with random weights that are the same on every machine."""
+
+import copy
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+TINY = {
+    "embed_dim": 128,
+    "vision_cfg": {"image_size": 48, "patch_size": 8, "width": 128, "layers": 4, "head_width": 64},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 128, "heads": 2, "layers": 4},
+}
+SIDE = 72  # 9 x 9 patches: not the native 6 x 6, so that the position embedding is resized
+
+
+def seeded_values(shapes: Mapping[str, Any], seed: int) -> dict[str, Tensor]:
+    """Random tensors by name, in name order, from NumPy's frozen legacy generator.
+
+    Matrices keep the size of what they act on; norm weights lie around 1; vectors and token rows are small.
+    """
+    generator = np.random.RandomState(seed)
+    values = {}
+    for name in sorted(shapes):
+        shape = tuple(shapes[name])
+        value = generator.standard_normal(shape).astype(np.float32)
+        if name.endswith("logit_scale"):
+            value = np.float32(np.log(20.0)) + 0 * value
+        elif "ln_" in name and name.endswith("weight"):
+            value = 1 + 0.1 * value
+        elif name.endswith("conv1.weight"):
+            value *= (shape[1] * shape[2] * shape[3]) ** -0.5
+        elif name.endswith(("weight", "proj", "projection")) and "embedding" not in name and len(shape) == 2:
+            value *= shape[1 if name.endswith("weight") else 0] ** -0.5
+        else:
+            value *= 0.2
+        values[name] = torch.from_numpy(np.asarray(value, dtype=np.float32))
+    return values
+
+
+def write_backbone(directory: Path, config: Mapping[str, Any], seed: int, family: str, activation: str) -> Path:
+    """A backbone directory as the `weights` stage writes it; tensor names and shapes are open_clip's."""
+    from open_clip.model import CLIP
+    from safetensors.torch import save_file
+
+    from zsad.io import file_sha256, write_json
+
+    with torch.device("meta"):
+        shapes = {name: value.shape for name, value in CLIP(**copy.deepcopy(dict(config))).state_dict().items()}
+    directory.mkdir(parents=True, exist_ok=True)
+    weights = directory / "open_clip_model.safetensors"
+    save_file(seeded_values(shapes, seed), weights)
+    write_json(directory / "open_clip_config.json", {"model_cfg": dict(config)})
+    identity = {"name": "tiny", "pretrained": family, "family": family, "activation": activation}
+    write_json(directory / "backbone.json", {**identity, "sha256": file_sha256(weights)})
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> dict[str, Any]:
+    """A copy of the small architecture, to change at will."""
+    return copy.deepcopy(TINY)
+
+
+@pytest.fixture(scope="session")
+def backbone(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """backbone(family="openai", activation="quickgelu", seed=0, **changes of the config) → directory."""
+    made: dict[str, Path] = {}
+
+    def make(family: str = "openai", activation: str = "quickgelu", seed: int = 0, **changes: Any) -> Path:
+        key = repr((family, activation, seed, sorted(changes.items())))
+        if key not in made:
+            config = {**copy.deepcopy(TINY), **changes}
+            made[key] = write_backbone(tmp_path_factory.mktemp("clip"), config, seed, family, activation)
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def clip(backbone: Callable[..., Path]) -> Any:
+    """The small CLIP at 72 px with QuickGELU, as the learners' official codes ran OpenAI's weights."""
+    from zsad.clip.backbone import load_clip
+
+    return load_clip(backbone(), SIDE, "quickgelu", "bilinear", torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def pictures() -> Tensor:
+    """Twelve normalised inputs [12, 3, 72, 72] of blobs and noise."""
+    generator = np.random.RandomState(7)
+    coarse = torch.from_numpy(generator.standard_normal((12, 3, 6, 6)).astype(np.float32))
+    fine = torch.from_numpy(generator.standard_normal((12, 3, SIDE, SIDE)).astype(np.float32))
+    return torch.nn.functional.interpolate(coarse, size=SIDE, mode="nearest") + 0.3 * fine
+
+
+@pytest.fixture(scope="session")
+def build(clip: Any) -> Callable[..., Any]:
+    """build(method, clip=the small one, protocol="strict", seed=1, **settings) → a learner with seeded parameters."""
+    from zsad.learners.base import build_config, learner_class
+
+    def make(method: str, clip: Any, protocol: str = "strict", seed: int = 1, **settings: Any) -> Any:
+        learner = learner_class(method)(build_config(method, settings, "learners.x"), clip, protocol)
+        values = seeded_values({name: value.shape for name, value in learner.state_dict().items()}, seed)
+        learner.load_state_dict(values)
+        return learner
+
+    return partial(make, clip=clip)

@@ -1,0 +1,68 @@
+"""The embedded weights: small, recorded, complete, and a plain open_clip model."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from zsad.clip.tiny import embedded, evaluate, export, model, pretrain, tokens
+
+
+def test_file_is_small_with_one_metadata_key() -> None:
+    assert embedded.WEIGHTS.stat().st_size <= 15 * 2**20
+    with embedded.WEIGHTS.open("rb") as file:
+        header = json.loads(file.read(struct.unpack("<Q", file.read(8))[0]))
+    assert len(header["__metadata__"]) == 1
+
+
+def test_hash_is_the_recorded_one() -> None:
+    assert embedded.sha256() in (embedded.FOLDER / "MODEL_CARD.md").read_text()
+
+
+def test_weights_load_strictly_into_open_clip_and_give_the_same_features(tmp_path: Path) -> None:
+    (tmp_path / "open_clip_config.json").write_text(json.dumps(embedded.config()))
+    save_file(embedded.state_dict(), tmp_path / "open_clip_model.safetensors", metadata={"format": "pt"})
+    plain = open_clip.create_model(f"local-dir:{tmp_path}").eval()
+    pixels, text = torch.randn(2, 3, 112, 112), ["damaged object.", "a photo of a zyxgrubl"]
+    compact = evaluate.load()
+    with torch.no_grad():
+        assert torch.allclose(plain.encode_image(pixels), model.encode_image(compact, pixels).cls, atol=1e-4)
+        expected = model.encode_text(compact, *map(torch.as_tensor, tokens.encode(text)))
+        assert torch.allclose(plain.encode_text(open_clip.tokenize(text)), expected, atol=1e-4)
+
+
+def test_state_dict_is_complete_finite_and_shares_one_unknown_row() -> None:
+    weights = embedded.state_dict()
+    table = weights["token_embedding.weight"]
+    assert table.shape == (49408, 192)
+    assert all(tensor.dtype == torch.float32 and tensor.isfinite().all() for tensor in weights.values())
+    unknown = np.setdiff1d(np.arange(len(table)), tokens.kept_ids())
+    assert (table[unknown] == table[unknown[0]]).all()
+    assert not (table[tokens.kept_ids()] == table[unknown[0]]).all(1).any()
+
+
+def test_export_keeps_the_weights_to_half_precision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretraining = pretrain.Pretraining(pretrain.PretrainConfig(), tmp_path)
+    pretraining.save()
+    assert export.main([str(pretraining.checkpoint), "--to", str(tmp_path / "weights.safetensors")]) == 0
+    monkeypatch.setattr(embedded, "WEIGHTS", tmp_path / "weights.safetensors")
+    loaded, trained = evaluate.load().state_dict(), pretraining.model.state_dict()
+    assert loaded.keys() == trained.keys()
+    assert all(torch.allclose(loaded[name], trained[name], atol=1e-3) for name in trained)
+
+
+def test_export_names_a_missing_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert export.main([str(tmp_path / "none.pt")]) == 2
+    assert "none.pt" in capsys.readouterr().err
+
+
+def test_hand_written_prompts_find_defects_on_kinds_never_seen() -> None:
+    found = evaluate.figures(evaluate.load(), evaluate.rendered(["foam", "basket weave", "battery", "lung ct"], 60), "object")
+    assert found.pixel > 0.8 and found.largest_patch > 0.6

@@ -1,0 +1,95 @@
+"""Pretraining: the features the learners read, the losses, determinism and resuming after an interruption."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+
+import open_clip
+import pytest
+import torch
+import torch.nn.functional as F
+
+from zsad.clip.tiny import embedded, losses, model, pretrain, tokens
+from zsad.clip.tiny.stream import StreamConfig
+
+
+def micro_config(steps: int = 4) -> pretrain.PretrainConfig:
+    architecture = copy.deepcopy(embedded.config())
+    architecture["model_cfg"]["vision_cfg"] |= {"image_size": 32, "layers": 3, "width": 64}
+    architecture["model_cfg"]["text_cfg"] |= {"layers": 1, "width": 64, "heads": 1}
+    architecture["model_cfg"]["embed_dim"] = 64
+    stream = StreamConfig(batch=4, pairs=2, pool=6, renders=2, side=32)
+    return pretrain.PretrainConfig(steps=steps, warmup=2, save_every=1, stream=stream, architecture=architecture)
+
+
+def losses_of(out: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (out / "losses.jsonl").read_text().splitlines()]
+
+
+def test_an_interrupted_run_goes_on_with_the_same_losses(tmp_path: Path) -> None:
+    whole, broken = (pretrain.Pretraining(micro_config(), tmp_path / name) for name in ("whole", "broken"))
+    whole.run()
+    broken.run(until=2)
+    with (tmp_path / "broken" / "losses.jsonl").open("a") as log:
+        log.write('{"step": 3, "written": "after the last checkpoint"}\n')
+    resumed = pretrain.Pretraining(micro_config(), tmp_path / "broken")
+    resumed.resume()
+    resumed.run()
+    assert losses_of(tmp_path / "whole") == losses_of(tmp_path / "broken")
+    assert [entry["step"] for entry in losses_of(tmp_path / "whole")] == [1, 2, 3, 4]
+
+
+def test_an_existing_run_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pretrain.Pretraining(micro_config(), tmp_path).save()
+    assert pretrain.main(["--out", str(tmp_path)]) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert pretrain.main(["--out", str(tmp_path / "empty"), "--resume"]) == 2
+
+
+def test_features_are_those_of_open_clip() -> None:
+    torch.manual_seed(0)
+    network = model.build(embedded.config(), tokens.VOCABULARY).eval()
+    pixels, text = torch.randn(2, 3, 112, 112), open_clip.tokenize(["a photo of a damaged object.", "cell"])
+    with torch.no_grad():
+        image = model.encode_image(network, pixels)
+        assert torch.allclose(image.cls, network.encode_image(pixels), atol=1e-5)
+        ends = text.argmax(1)
+        assert torch.allclose(model.encode_text(network, text[:, : ends.max() + 1], ends), network.encode_text(text), atol=1e-5)
+
+
+def test_value_streams_follow_their_definition() -> None:
+    torch.manual_seed(0)
+    network = model.build(embedded.config(), 8).eval()
+    tower, pixels = network.visual, torch.randn(1, 3, 112, 112)
+    with torch.no_grad():
+        states = [model._embed_patches(tower, pixels)]
+        for block in tower.transformer.resblocks:
+            states.append(block(states[-1]))
+        for stream, start in enumerate((0, 2)):
+            value = states[start]
+            for block, state in list(zip(tower.transformer.resblocks, states, strict=False))[start:]:
+                v = F.linear(block.ln_1(state), *(p[2 * 192 :] for p in (block.attn.in_proj_weight, block.attn.in_proj_bias)))
+                heads = v.view(1, -1, 3, 64).transpose(1, 2)
+                mixed = (heads @ heads.mT / 8).softmax(-1) @ heads
+                value = value + block.attn.out_proj(mixed.transpose(1, 2).flatten(2))
+            expected = (tower.ln_post(value) @ tower.proj)[:, 1:]
+            assert torch.allclose(model.encode_image(network, pixels).patches[stream], expected, atol=1e-4)
+
+
+def test_a_caption_is_positive_for_every_picture_it_is_true_of() -> None:
+    shown = torch.tensor([[1, -1], [2, 5]])
+    told = torch.tensor([[-1, -1], [2, -1]])
+    state = torch.tensor([False, True])
+    assert losses.positives(state, shown, state, told).tolist() == [[True, False], [False, True]]
+    same = torch.tensor([True, True])
+    assert losses.positives(same, shown, same, told).tolist() == [[True, False], [True, True]]
+
+
+def test_state_axis_is_the_logit_of_the_two_way_softmax() -> None:
+    texts, feature = torch.randn(2, 6), F.normalize(torch.randn(6), dim=-1)
+    axis, prototype = losses.state_axes(texts)
+    pair = F.normalize(texts, dim=-1) @ feature * 14
+    assert torch.allclose((14 * feature @ axis[0]).sigmoid(), pair.softmax(-1)[1], atol=1e-6)
+    assert torch.allclose(axis[0], prototype)

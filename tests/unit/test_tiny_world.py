@@ -1,0 +1,87 @@
+"""The procedural world: deterministic, labelled exactly, varied, and disjoint from the demo benchmark."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from zsad.clip.tiny import tokens, world
+from zsad.clip.tiny.stream import OPEN, Stream, StreamConfig, patch_shares
+from zsad.clip.tiny.world.vocabulary import ALIASES, DEFECT_WORDS, texts
+
+DEMO_CLASSES = "linen terrazzo gasket tablet corduroy cork honeycomb gear key bulb retina histology tissue bone".split()
+DEMO_DEFECTS = "snag notch rib burn crushed tooth shaft dent haemorrhage exudate fracture cyst".split()
+
+
+@pytest.mark.parametrize("kind", world.KINDS)
+def test_every_kind_renders_both_states_with_exact_labels(kind: str) -> None:
+    for anomalous in (False, True):
+        sample = world.render(np.random.default_rng(7), anomalous, [kind], size=96)
+        assert sample.picture.shape == (96, 96, 3) and sample.picture.dtype == np.uint8
+        assert sample.picture.std() > 1
+        assert sample.mask.any() == anomalous == (sample.family is not None)
+
+
+def test_rendering_depends_on_the_seed_alone() -> None:
+    first, again, other = (world.render(np.random.default_rng(seed), True) for seed in (3, 3, 4))
+    assert np.array_equal(first.picture, again.picture) and np.array_equal(first.mask, again.mask)
+    assert first.picture.shape == other.picture.shape and not np.array_equal(first.picture, other.picture)
+
+
+def test_every_kind_and_family_has_names() -> None:
+    assert set(ALIASES) == set(world.KINDS)
+    assert set(DEFECT_WORDS) == set(world.FAMILIES)
+
+
+def test_nothing_of_the_demo_benchmark_is_named() -> None:
+    words = {word.strip(".,").lower() for text in texts() for word in text.split()}
+    assert not words & set(DEMO_CLASSES)
+    defect_words = {w for f in world.FAMILIES for w in f.split()} | {w for t in DEFECT_WORDS.values() for w in " ".join(t).split()}
+    assert not defect_words & set(DEMO_DEFECTS)
+
+
+def test_captions_vary_and_never_contradict_the_picture() -> None:
+    rng = np.random.default_rng(0)
+    captions = [world.describe(rng, "screw", "crack" if i % 2 else None) for i in range(400)]
+    assert len({c.text for c in captions}) > 350
+    assert all(c.anomalous == bool(i % 2) for i, c in enumerate(captions))
+    assert 0.3 < np.mean([c.kind is None for c in captions]) < 0.7
+
+
+def test_state_pairs_share_their_noun() -> None:
+    rng = np.random.default_rng(1)
+    for _ in range(50):
+        normal, anomalous = world.state_pair(rng)
+        assert not normal.anomalous and anomalous.anomalous
+        assert set(normal.text.strip(".").split()) & set(anomalous.text.strip(".").split())
+
+
+def test_the_words_of_fixed_prompts_have_rows_of_their_own() -> None:
+    fixed = "object . damaged X N A a photo of the flawless perfect unblemished without with flaw defect damage cropped close-up bright"
+    fixed += " dark jpeg corrupted blurry small large for visual inspection anomaly detection broken crack"
+    encoded = tokens.encode([word for word in fixed.split()])
+    for row, end in zip(encoded.rows, encoded.ends, strict=True):
+        assert (row[: end + 1] != tokens.UNKNOWN).all()
+
+
+def test_a_batch_depends_on_seed_and_step_and_can_start_anywhere() -> None:
+    config = StreamConfig(batch=4, pairs=2, pool=6, renders=2)
+    from_start, from_second = iter(Stream(config, 5)), iter(Stream(config, 5, first=1))
+    next(from_start)
+    one, two = next(from_start), next(from_second)
+    assert np.array_equal(one.pixels, two.pixels) and np.array_equal(one.texts.rows, two.texts.rows)
+
+
+def test_a_batch_is_labelled_consistently() -> None:
+    batch = next(iter(Stream(StreamConfig(batch=24, pairs=3, pool=24, renders=1), 0)))
+    assert np.array_equal(batch.shown.anomalous, batch.defect.max(1) > 0)
+    assert np.array_equal(batch.shown.anomalous, batch.told.anomalous)
+    named = batch.told.kind != OPEN
+    assert np.array_equal(batch.told.kind[named], batch.shown.kind[named])
+    assert len(batch.texts.rows) == 24 + 2 * 3
+
+
+def test_patch_shares_count_pixels_row_by_row() -> None:
+    mask = np.zeros((16, 16), bool)
+    mask[0:4, 8:16] = True
+    assert patch_shares(mask, 8).tolist() == [0, 0.5, 0, 0]
