@@ -1,6 +1,7 @@
 """Shared fixtures: small frozen CLIPs with random weights that are the same on every machine."""
 
 import copy
+import zlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -20,15 +21,14 @@ SIDE = 72  # 9 x 9 patches: not the native 6 x 6, so that the position embedding
 
 
 def seeded_values(shapes: Mapping[str, Any], seed: int) -> dict[str, Tensor]:
-    """Random tensors by name, in name order, from NumPy's frozen legacy generator.
+    """Random tensors, each a function of its name and `seed` alone, from NumPy's frozen legacy generator.
 
     Matrices keep the size of what they act on; norm weights lie around 1; vectors and token rows are small.
     """
-    generator = np.random.RandomState(seed)
     values = {}
-    for name in sorted(shapes):
-        shape = tuple(shapes[name])
-        value = generator.standard_normal(shape).astype(np.float32)
+    for name, size in shapes.items():
+        shape = tuple(size)
+        value = np.random.RandomState([seed, zlib.crc32(name.encode())]).standard_normal(shape).astype(np.float32)
         if name.endswith("logit_scale"):
             value = np.float32(np.log(20.0)) + 0 * value
         elif "ln_" in name and name.endswith("weight"):

@@ -8,12 +8,14 @@ from typing import Any
 import pandas as pd
 
 from zsad.config import Params
+from zsad.errors import UserError
 from zsad.io import write_json, write_text
 from zsad.metrics import METRICS
 from zsad.metrics.results import Cell, expected_cells, read_cell, rounded
 from zsad.metrics.summaries import mean_of, sd_of, undefined_in
 
 TABLES = Path("metrics")
+RESERVED = ("all", "undefined", "n_datasets")  # keys of summary.json beside the domains
 ORIGIN = ("learner", "method", "protocol", "source", "shots", "dataset", "domain")
 SHORT = {
     "image_auroc": "I-AUROC",
@@ -46,8 +48,14 @@ def demo_sets(params: Params) -> list[str]:
 def summary(cells: Sequence[Cell]) -> dict[str, Any]:
     """One configuration: mean of each metric over the datasets of each domain, and over all datasets it was scored on.
 
-    Other configurations change nothing here (the leaderboard's means are over shared datasets instead). A metric that no dataset defines is null; `undefined` counts the datasets without it.
+    Other configurations change nothing here (the leaderboard's means are over shared datasets instead).
+    A metric that no dataset defines is null; `undefined` counts the datasets without it.
     """
+    for cell in cells:
+        if cell["domain"] in RESERVED:
+            raise UserError(
+                f"params.yaml: datasets.{cell['dataset']}.domain: {cell['domain']!r} has a meaning of its own"
+            )
     domains = {cell["domain"]: [c["mean"] for c in cells if c["domain"] == cell["domain"]] for cell in cells}
     means = [cell["mean"] for cell in cells]
     return {

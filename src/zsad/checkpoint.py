@@ -48,6 +48,8 @@ def load(path: Path, clip: Clip | None = None, device: torch.device | None = Non
     tensors, metadata = read_tensors(path)
     header = _header(metadata, path)
     clip = clip or clip_of(header, device or torch.device("cpu"))
+    if (clip.sha256, clip.image_size) != (header.backbone["sha256"], header.backbone["image_size"]):
+        raise UserError(f"{path}: trained on another backbone ({header.backbone}); train it again: `dvc repro`")
     config = build_config(header.method, header.settings, f"{path}: settings")
     learner = learner_class(header.method)(config, clip, header.protocol).to(clip.device)
     learner.restore(tensors, path)
@@ -63,9 +65,13 @@ def clip_of(header: Header, device: torch.device) -> Clip:
 
 
 def _header(metadata: dict[str, Any], path: Path) -> Header:
-    if metadata.get("format") != FORMAT:
-        raise UserError(f"{path}: not a zsad checkpoint; train one, or bring an official one in with `zsad import`")
-    return Header(**metadata)
+    try:
+        header = Header(**metadata)
+    except TypeError:
+        header = None
+    if header is None or header.format != FORMAT:
+        raise UserError(f"{path}: not a checkpoint of this version of zsad; train one with `dvc repro`")
+    return header
 
 
 def load_configured_clip(configuration: Configuration, device: torch.device) -> tuple[Clip, dict[str, Any]]:
@@ -79,7 +85,7 @@ def load_configured_clip(configuration: Configuration, device: torch.device) -> 
     return clip, {
         "name": identity["name"],
         "pretrained": identity["pretrained"],
-        "sha256": identity["sha256"],
+        "sha256": clip.sha256,
         "image_size": clip.image_size,
         "activation": clip.activation,
     }

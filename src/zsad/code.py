@@ -1,8 +1,8 @@
 """What a configuration's method is made of, as file digests.
 
-DVC matrices cannot look up `learners.<key>.method`, so the stage `code@<key>` writes the digest of the method's file (and
-of the learner files it imports) to data/code/<key>.json, and training depends on that: a change to one method's file
-re-runs that method's configurations and nothing else.
+DVC matrices cannot look up `learners.<key>.method`, so the stage `code@<key>` writes the digest of the method's file
+(and of the learner files it imports) to data/code/<key>.json, and training depends on that: a change to one method's
+file re-runs that method's configurations and nothing else.
 """
 
 import ast

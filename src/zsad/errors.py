@@ -5,4 +5,3 @@ class UserError(Exception):
     """The user's input is at fault. The message names the file or parameter and the remedy; exit code 2."""
 
     exit_code = 2
-

@@ -103,6 +103,7 @@ def write_tensors(path: Path, tensors: Mapping[str, "torch.Tensor"], metadata: M
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
     with atomic_path(path) as temporary:
         save_file(plain, temporary, metadata={METADATA_KEY: canonical_json(dict(metadata))})
+        temporary.chmod(0o644)  # safetensors writes files that only their owner can read
 
 
 def read_tensors(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[str, Any]]:

@@ -21,7 +21,7 @@ from zsad import tracking
 from zsad.candidates import Candidate, candidates, check_files, checkpoint_file
 from zsad.config import Params
 from zsad.errors import UserError
-from zsad.io import content_hash, file_sha256, write_json
+from zsad.io import canonical_json, content_hash, file_sha256, write_json
 from zsad.journal import now_ms
 from zsad.tracking import Store, open_store, run_of
 from zsad.trainings import CHECKPOINT_DIR, Training, current_trainings, measured, target_means
@@ -129,6 +129,8 @@ def _register_one(store: Store, candidate: Candidate) -> None:
         if not client.search_registered_models(f"name='{key}'"):
             client.create_registered_model(key)
         version = client.create_model_version(key, f"models:/{model_id}", run_id, tags, model_id=model_id)
+        link = canonical_json([{"name": key, "version": int(version.version)}])
+        client.set_logged_model_tags(model_id, {"mlflow.modelVersions": link})  # the UI's way from model to version
     _log_model_metrics(store, run_id, _model_id(version), candidate)
     aliases = client.get_registered_model(key).aliases
     if str(aliases.get(CHALLENGER)) != str(version.version):

@@ -21,6 +21,7 @@ from zsad.source_data import encode_images
 
 def predict_dataset(params: Params, key: str, dataset: str, device: torch.device) -> None:
     """Score the test split of `dataset` with every seed of `key`; writes data/predictions/<key>/<dataset>."""
+    seed_everything(0, params.deterministic)
     configuration = params.configuration(key)
     manifest = load_manifest(dataset)
     if not manifest.test:
@@ -28,7 +29,6 @@ def predict_dataset(params: Params, key: str, dataset: str, device: torch.device
     record = read_record(key, configuration.source_for(params, dataset))
     learners = _load_seeds(record, device)
     info = _info(configuration, manifest, record, next(iter(learners.values())))
-    seed_everything(0, params.deterministic)
     with PredictionWriter(PREDICTIONS / key / dataset, info) as writer:
         _score_all(params, manifest, learners, writer, resize_first=configuration.protocol == "paper")
 

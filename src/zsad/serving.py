@@ -11,8 +11,11 @@ from typing import Any
 import cv2
 import mlflow
 import numpy as np
+from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import PythonModel, PythonModelContext
 from pydantic import BaseModel
+
+from zsad.errors import UserError
 
 
 class Prediction(BaseModel):
@@ -33,10 +36,14 @@ class AnomalyDetector(PythonModel):
         self.predictor = load_predictor(Path(context.artifacts["checkpoint"]))
 
     def predict(self, context: PythonModelContext, model_input: list[bytes], params: Any = None) -> list[Prediction]:
-        """Score encoded pictures."""
+        """Score encoded pictures; a picture that cannot be read is the caller's mistake (HTTP 400)."""
+        try:
+            results = self.predictor.predict_images(model_input)
+        except UserError as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
         return [
             Prediction(score=result.score, label=getattr(result, "label", None), heatmap=encode_heatmap(result.map))
-            for result in self.predictor.predict_images(model_input)
+            for result in results
         ]
 
 

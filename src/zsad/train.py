@@ -4,10 +4,12 @@ Each epoch starts from a seed of its own, so a killed run resumes after its last
 as one that was never interrupted.
 """
 
+import math
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from torch import Tensor
 from zsad import checkpoint, code
 from zsad.cells import CHECKPOINTS, why_unused
 from zsad.checkpoint import Header
+from zsad.clip.backbone import Clip
 from zsad.config import Configuration, Params
 from zsad.datasets.manifest import Manifest, load_manifest
 from zsad.errors import UserError
@@ -78,13 +81,16 @@ def _only_one(path: Path) -> Iterator[None]:
 
 def _train_cell(params: Params, configuration: Configuration, source: str, seeds: list[int], report: Report) -> None:
     started = time.monotonic()
+    seed_everything(
+        derive_seed("features"), params.deterministic
+    )  # before the first kernel: CUDA reads its settings once
     manifest = load_manifest(source)
     method = learner_class(configuration.method)
     if method.trained and not manifest.has_pixel_labels:
         raise UserError(f"params.yaml: sources.{source}: training needs anomalous test images with masks; it has none")
     settings = build_config(configuration.method, configuration.settings_for(source), f"learners.{configuration.key}")
     clip, backbone = checkpoint.load_configured_clip(configuration, choose_device(params))
-    header = {
+    header: dict[str, Any] = {
         "learner": configuration.key,
         "method": configuration.method,
         "protocol": configuration.protocol,
@@ -102,14 +108,14 @@ def _train_cell(params: Params, configuration: Configuration, source: str, seeds
         dataset={"name": source, "hash": manifest.hash, "n_images": len(manifest.test)},
     )
     scratch = SCRATCH / configuration.key / source / content_hash([record, code.package_hash()])
-    data = _load_data(params, configuration, manifest, clip, settings, scratch)
+    trainer = _trainer(params, configuration, manifest, clip, settings, scratch, report)
     files = {}
     with atomic_directory(CHECKPOINTS / configuration.key / source) as directory:
         for seed in record["seeds"]:
             seed_everything(derive_seed("init", seed), params.deterministic)
             learner = method(settings, clip, configuration.protocol).to(clip.device)
-            if data is not None:
-                fit(learner, settings, data, seed, scratch, params.deterministic, report, f"learners.{configuration.key}")
+            if trainer is not None:
+                trainer.fit(learner, seed)
             learner.draw(torch.Generator().manual_seed(derive_seed("draws", seed)))
             path = directory / f"seed_{seed}.safetensors"
             files[str(seed)] = checkpoint.save(path, learner, Header(**header, seed=seed))
@@ -118,55 +124,68 @@ def _train_cell(params: Params, configuration: Configuration, source: str, seeds
     shutil.rmtree(scratch.parent, ignore_errors=True)
 
 
-def _load_data(
-    params: Params, configuration: Configuration, manifest: Manifest, clip: Any, settings: Any, scratch: Path
-) -> SourceData | None:
-    """The source with its frozen features, or None for a method that is not trained."""
+def _trainer(
+    params: Params,
+    configuration: Configuration,
+    manifest: Manifest,
+    clip: Clip,
+    settings: LearnerConfig,
+    scratch: Path,
+    report: Report,
+) -> "Trainer | None":
+    """The source with its frozen features, ready to train on; None for a method that is not trained."""
     method = learner_class(configuration.method)
     if not method.trained:
         return None
     data = SourceData(manifest, clip, scratch / "features")
     spec = method(settings, clip, configuration.protocol).spec
     data.encode(spec, params.batch_size, params.precision, resize_first=configuration.protocol == "paper")
-    return data
+    return Trainer(data, scratch, params.deterministic, report, f"learners.{configuration.key}")
 
 
-def fit(
-    learner: Learner, settings: LearnerConfig, data: SourceData, seed: int, scratch: Path, deterministic: bool,
-    report: Report, where: str,
-) -> None:  # fmt: skip
-    """Adam over frozen features; resumes from `scratch` when a state of this seed is there."""
-    optimizer = torch.optim.Adam(learner.parameters(), lr=settings.lr, betas=settings.betas)
-    state = scratch / f"seed_{seed}.pt"
-    for epoch in range(_resume(learner, optimizer, state), settings.epochs):
-        started = time.monotonic()
-        seed_everything(derive_seed("epoch", seed, epoch), deterministic)
-        batches = torch.randperm(len(data)).split(settings.train_batch_size)
-        label = f"{where} seed {seed} epoch {epoch + 1}/{settings.epochs}"
-        losses = _epoch(learner, optimizer, data, progress(batches, len(batches), label))
-        if not all(torch.tensor(value).isfinite() for value in losses.values()):
-            raise UserError(f"params.yaml: {where}: the loss is not finite in epoch {epoch + 1} ({losses}); lower its lr")
-        _save_state(learner, optimizer, state, epoch + 1)
-        seconds = time.monotonic() - started
-        report(
-            "epoch", seed=seed, epoch=epoch, losses=losses, seconds=seconds, images_per_second=len(data) / seconds
-        )
-        log(f"{label}: " + ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
+@dataclass(frozen=True)
+class Trainer:
+    """What the seeds of a training cell share. `where`: path of the configuration in params.yaml, for messages."""
 
+    data: SourceData
+    scratch: Path
+    deterministic: bool
+    report: Report
+    where: str
 
-def _epoch(learner: Learner, optimizer: Any, data: SourceData, batches: Iterator[Tensor]) -> dict[str, float]:
-    """One pass; returns the mean of the loss and of each of its terms over images."""
-    learner.train()
-    sums: dict[str, Tensor] = {}
-    for indices in batches:
-        optimizer.zero_grad()
-        terms = learner.loss(data.batch(indices.tolist()))
-        total = torch.stack(list(terms.values())).sum()
-        total.backward()
-        optimizer.step()
-        for name, value in {"loss": total, **terms}.items():
-            sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach() * len(indices)
-    return {name: (value / len(data)).item() for name, value in sums.items()}
+    def fit(self, learner: Learner, seed: int) -> None:
+        """Adam over the frozen features, from the last epoch that `scratch` holds of this seed."""
+        settings = learner.config
+        optimizer = torch.optim.Adam(learner.parameters(), lr=settings.lr, betas=settings.betas)
+        state = self.scratch / f"seed_{seed}.pt"
+        for epoch in range(_resume(learner, optimizer, state), settings.epochs):
+            started = time.monotonic()
+            seed_everything(derive_seed("epoch", seed, epoch), self.deterministic)
+            label = f"{self.where} seed {seed} epoch {epoch + 1}/{settings.epochs}"
+            losses = self._epoch(learner, optimizer, settings.train_batch_size, label)
+            _save_state(learner, optimizer, state, epoch + 1)
+            seconds = time.monotonic() - started
+            speed = len(self.data) / seconds
+            self.report("epoch", seed=seed, epoch=epoch, losses=losses, seconds=seconds, images_per_second=speed)
+            log(f"{label}: " + ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
+
+    def _epoch(self, learner: Learner, optimizer: Any, batch_size: int, label: str) -> dict[str, float]:
+        """One pass in random order; returns the mean over images of the loss and of each of its terms."""
+        learner.train()
+        sums: dict[str, Tensor] = {}
+        batches = torch.randperm(len(self.data)).split(batch_size)
+        for indices in progress(batches, len(batches), label):
+            optimizer.zero_grad()
+            terms = learner.loss(self.data.batch(indices.tolist()))
+            total = torch.stack(list(terms.values())).sum()
+            total.backward()
+            optimizer.step()
+            for name, value in {"loss": total, **terms}.items():
+                sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach() * len(indices)
+        losses = {name: (value / len(self.data)).item() for name, value in sums.items()}
+        if not all(math.isfinite(value) for value in losses.values()):
+            raise UserError(f"params.yaml: {label}: the loss is not finite ({losses}); lower {self.where}.lr")
+        return losses
 
 
 def _save_state(learner: Learner, optimizer: Any, path: Path, epochs_done: int) -> None:

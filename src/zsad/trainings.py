@@ -81,7 +81,7 @@ def read_trainings(path: Path) -> list[Training]:
     """The trainings that a journal tells of, oldest first.
 
     A `start` after an `end`, or with other parameters or data than before, begins a new one; else it resumes the last.
-    An epoch that was run again replaces the older one. Two trainings with the same result count once.
+    An epoch that was run again replaces the older one. Of trainings with the same result the first counts.
     """
     found: list[Training] = []
     for event in read_events(path):
@@ -98,7 +98,7 @@ def read_trainings(path: Path) -> list[Training]:
             found[-1].system.append(event)
         elif event["event"] == "end":
             found[-1].end = event
-    return list({training.identity: training for training in found}.values())
+    return list({training.identity: training for training in reversed(found)}.values())[::-1]
 
 
 def current_trainings(params: Params) -> Iterator[tuple[Training, dict[str, Any]]]:

@@ -209,3 +209,9 @@ def test_a_value_that_is_no_number_is_refused(cells: None) -> None:
     path.write_text(path.read_text().replace('"pixel_ap": 0.65', '"pixel_ap": NaN'))
     with pytest.raises(UserError, match=r"wood.json: mean.pixel_ap is nan"):
         aggregate(make_params())
+
+
+def test_a_domain_that_would_hide_a_total_is_refused(cells: None) -> None:
+    write_cell(make_cell("cops", "wood", {0: 0.6}, domain="all"))
+    with pytest.raises(UserError, match=r"params.yaml: datasets.wood.domain: 'all'"):
+        aggregate(make_params())

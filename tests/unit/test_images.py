@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -25,7 +26,7 @@ def save(path: Path, array: np.ndarray, mode: str | None = None) -> Path:
     return path
 
 
-@pytest.fixture()
+@pytest.fixture
 def colour() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
 
@@ -158,6 +159,20 @@ def test_no_region_disappears() -> None:
     assert small[9, 0]
     assert np.array_equal(small[7:9, 2:6], np.ones((2, 4), dtype=bool))
     assert small.sum() == 3 + 8
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_region_of_random_masks_stays(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    mask = generator.random((61, 47)) < 0.03
+    mask[20:40, 10:30] |= generator.random((20, 20)) < 0.6
+    width, height = (int(side) for side in generator.integers(6, 60, 2))
+    small = resize_mask_area(mask, (width, height))
+    assert np.array_equal(small | literal_area(mask, (width, height)), small)
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    fine = np.repeat(np.repeat(labels, height, axis=0), width, axis=1)
+    kept = np.repeat(np.repeat(small, mask.shape[0], axis=0), mask.shape[1], axis=1)
+    assert set(np.unique(fine[kept])) | {0} == set(range(count))
 
 
 def test_empty_and_full_masks() -> None:

@@ -52,6 +52,7 @@ def test_smooth_by_zero_changes_nothing() -> None:
     assert maps.smooth(values, 0.0) is values
 
 
+@settings(deadline=None)
 @given(st.floats(-40, 40))
 def test_codes_keep_log_odds_to_half_a_step(logit: float) -> None:
     limited = min(max(logit, -maps.LOGIT_LIMIT), maps.LOGIT_LIMIT)

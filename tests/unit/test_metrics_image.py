@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
@@ -12,6 +12,7 @@ from zsad.metrics.image import image_metrics
 SCORES = st.one_of(st.floats(-5, 5), st.sampled_from([0.0, 0.5, 1.0]))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(SCORES, st.integers(0, 1)), min_size=2, max_size=40))
 def test_equal_to_scikit_learn(items: list[tuple[float, int]]) -> None:
     scores, labels = np.array([s for s, _ in items]), np.array([y for _, y in items])

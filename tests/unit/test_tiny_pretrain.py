@@ -56,7 +56,9 @@ def test_features_are_those_of_open_clip() -> None:
         image = model.encode_image(network, pixels)
         assert torch.allclose(image.cls, network.encode_image(pixels), atol=1e-5)
         ends = text.argmax(1)
-        assert torch.allclose(model.encode_text(network, text[:, : ends.max() + 1], ends), network.encode_text(text), atol=1e-5)
+        assert torch.allclose(
+            model.encode_text(network, text[:, : ends.max() + 1], ends), network.encode_text(text), atol=1e-5
+        )
 
 
 def test_value_streams_follow_their_definition() -> None:
@@ -70,7 +72,9 @@ def test_value_streams_follow_their_definition() -> None:
         for stream, start in enumerate((0, 2)):
             value = states[start]
             for block, state in list(zip(tower.transformer.resblocks, states, strict=False))[start:]:
-                v = F.linear(block.ln_1(state), *(p[2 * 192 :] for p in (block.attn.in_proj_weight, block.attn.in_proj_bias)))
+                v = F.linear(
+                    block.ln_1(state), *(p[2 * 192 :] for p in (block.attn.in_proj_weight, block.attn.in_proj_bias))
+                )
                 heads = v.view(1, -1, 3, 64).transpose(1, 2)
                 mixed = (heads @ heads.mT / 8).softmax(-1) @ heads
                 value = value + block.attn.out_proj(mixed.transpose(1, 2).flatten(2))

@@ -9,23 +9,27 @@ from zsad.clip.tiny import tokens, world
 from zsad.clip.tiny.stream import OPEN, Stream, StreamConfig, patch_shares
 from zsad.clip.tiny.world.vocabulary import ALIASES, DEFECT_WORDS, texts
 
-DEMO_CLASSES = "linen terrazzo gasket tablet corduroy cork honeycomb gear key bulb retina histology tissue bone".split()
-DEMO_DEFECTS = "snag notch rib burn crushed tooth shaft dent haemorrhage exudate fracture cyst".split()
+DEMO_CLASSES = "linen terrazzo gasket tablet corduroy cork honeycomb gear key bulb retina histology tissue bone"
+DEMO_DEFECTS = "snag notch rib burn crushed tooth shaft dent haemorrhage exudate fracture cyst"
+FIXED_WORDS = """object . damaged X N A a photo of the my one flawless perfect unblemished without with flaw defect damage
+cropped close-up bright dark jpeg corrupted blurry small large for visual inspection anomaly detection broken crack"""
 
 
 @pytest.mark.parametrize("kind", world.KINDS)
 def test_every_kind_renders_both_states_with_exact_labels(kind: str) -> None:
     for anomalous in (False, True):
         sample = world.render(np.random.default_rng(7), anomalous, [kind], size=96)
-        assert sample.picture.shape == (96, 96, 3) and sample.picture.dtype == np.uint8
+        assert sample.picture.shape == (96, 96, 3)
+        assert sample.picture.dtype == np.uint8
         assert sample.picture.std() > 1
         assert sample.mask.any() == anomalous == (sample.family is not None)
 
 
 def test_rendering_depends_on_the_seed_alone() -> None:
     first, again, other = (world.render(np.random.default_rng(seed), True) for seed in (3, 3, 4))
-    assert np.array_equal(first.picture, again.picture) and np.array_equal(first.mask, again.mask)
-    assert first.picture.shape == other.picture.shape and not np.array_equal(first.picture, other.picture)
+    assert np.array_equal(first.picture, again.picture)
+    assert np.array_equal(first.mask, again.mask)
+    assert not np.array_equal(first.picture, other.picture)
 
 
 def test_every_kind_and_family_has_names() -> None:
@@ -35,9 +39,11 @@ def test_every_kind_and_family_has_names() -> None:
 
 def test_nothing_of_the_demo_benchmark_is_named() -> None:
     words = {word.strip(".,").lower() for text in texts() for word in text.split()}
-    assert not words & set(DEMO_CLASSES)
-    defect_words = {w for f in world.FAMILIES for w in f.split()} | {w for t in DEFECT_WORDS.values() for w in " ".join(t).split()}
-    assert not defect_words & set(DEMO_DEFECTS)
+    assert not words & set(DEMO_CLASSES.split())
+    defect_words = {w for f in world.FAMILIES for w in f.split()} | {
+        w for t in DEFECT_WORDS.values() for w in " ".join(t).split()
+    }
+    assert not defect_words & set(DEMO_DEFECTS.split())
 
 
 def test_captions_vary_and_never_contradict_the_picture() -> None:
@@ -52,14 +58,12 @@ def test_state_pairs_share_their_noun() -> None:
     rng = np.random.default_rng(1)
     for _ in range(50):
         normal, anomalous = world.state_pair(rng)
-        assert not normal.anomalous and anomalous.anomalous
+        assert (normal.anomalous, anomalous.anomalous) == (False, True)
         assert set(normal.text.strip(".").split()) & set(anomalous.text.strip(".").split())
 
 
 def test_the_words_of_fixed_prompts_have_rows_of_their_own() -> None:
-    fixed = "object . damaged X N A a photo of the flawless perfect unblemished without with flaw defect damage cropped close-up bright"
-    fixed += " dark jpeg corrupted blurry small large for visual inspection anomaly detection broken crack"
-    encoded = tokens.encode([word for word in fixed.split()])
+    encoded = tokens.encode(FIXED_WORDS.split())
     for row, end in zip(encoded.rows, encoded.ends, strict=True):
         assert (row[: end + 1] != tokens.UNKNOWN).all()
 
@@ -69,7 +73,8 @@ def test_a_batch_depends_on_seed_and_step_and_can_start_anywhere() -> None:
     from_start, from_second = iter(Stream(config, 5)), iter(Stream(config, 5, first=1))
     next(from_start)
     one, two = next(from_start), next(from_second)
-    assert np.array_equal(one.pixels, two.pixels) and np.array_equal(one.texts.rows, two.texts.rows)
+    assert np.array_equal(one.pixels, two.pixels)
+    assert np.array_equal(one.texts.rows, two.texts.rows)
 
 
 def test_a_batch_is_labelled_consistently() -> None:

@@ -36,7 +36,7 @@ class ImageFeatures:
     """Frozen features of a batch, by name; only those the spec asked for. Nothing is normalised.
 
     cls [B, D]: h_L[CLS] @ proj **without** ln_post, as the AnomalyCLIP family reads it; cls_post [B, D]: with ln_post,
-    CLIP's own image feature; patches [B, N, D]: V-V stream after ln_post and proj; layer_<l> [B, N, C]: block l, 1-based.
+    CLIP's own image feature; patches [B, N, D]: V-V stream after ln_post and proj; layer_<l> [B, N, C]: block l from 1.
     """
 
     tensors: dict[str, Tensor]
@@ -105,6 +105,7 @@ class Clip:
     image: ImageTower
     text: TextTower
     logit_scale: float  # exp of the trained parameter: 1 / temperature
+    sha256: str  # of the weights file
     image_size: int
     patch_size: int
     activation: Activation
@@ -145,18 +146,27 @@ def load_clip(
     del model.attn_mask  # a buffer without storage here; the text tower masks by itself
     _refuse_unsupported(model, identity["name"])
     model = model.to(device).eval().requires_grad_(False)
-    return _adapt(model, image_size, activation, position_resize, device, identity["name"])
+    image = _image_tower(model.visual, image_size, activation, position_resize, identity["name"])
+    text = TextTower(
+        blocks=_blocks(model.transformer.resblocks, activation),
+        token_embedding=model.token_embedding.weight,
+        positional_embedding=model.positional_embedding,
+        ln_final=model.ln_final,
+        projection=model.text_projection,
+    )
+    patch_size = image_size // image.grid
+    scale = float(model.logit_scale.exp())
+    return Clip(image, text, scale, identity["sha256"], image_size, patch_size, activation, device)
 
 
-def _adapt(
-    model: Any, image_size: int, activation: Activation, resize: PositionResize, device: torch.device, name: str
-) -> Clip:
-    visual = model.visual
+def _image_tower(visual: Any, image_size: int, activation: Activation, resize: PositionResize, name: str) -> ImageTower:
     patch = visual.conv1.kernel_size[0]
     if image_size % patch:
-        raise UserError(f"params.yaml: backbones: image_size {image_size} must be a multiple of {name}'s patch, {patch}")
+        raise UserError(
+            f"params.yaml: backbones: image_size {image_size} must be a multiple of {name}'s patch, {patch}"
+        )
     grid = image_size // patch
-    image = ImageTower(
+    return ImageTower(
         blocks=_blocks(visual.transformer.resblocks, activation),
         conv1=visual.conv1,
         class_embedding=visual.class_embedding,
@@ -166,14 +176,6 @@ def _adapt(
         projection=visual.proj,
         grid=grid,
     )
-    text = TextTower(
-        blocks=_blocks(model.transformer.resblocks, activation),
-        token_embedding=model.token_embedding.weight,
-        positional_embedding=model.positional_embedding,
-        ln_final=model.ln_final,
-        projection=model.text_projection,
-    )
-    return Clip(image, text, float(model.logit_scale.exp()), image_size, patch, activation, device)
 
 
 def _blocks(resblocks: Sequence[Any], activation: Activation) -> tuple[Block, ...]:

@@ -10,6 +10,7 @@ from zsad.io import atomic_directory, file_sha256, read_json, write_json
 BASE = Path("data/weights")
 EMBEDDED = "embedded"
 UNPACKED = Path("data/scratch/weights")  # the embedded CLIP where no pipeline has prepared it
+VOCABULARY = 49408  # of the byte-pair tokenizer that every OpenAI-like CLIP shares
 OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
 
 
@@ -57,15 +58,20 @@ def _embedded() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _from_open_clip(params: BackboneParams) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Architecture from open_clip's list, weights from its hub tag or a local file (`weights_only`: no pickled code)."""
+    """Architecture from open_clip's list, weights from its hub tag or a local file (never a pickled program)."""
     import open_clip
 
     config = open_clip.get_model_config(params.name)
-    if config is None or not {"embed_dim", "vision_cfg", "text_cfg"} <= set(config):
-        raise UserError(f"params.yaml: backbones: open_clip has no CLIP architecture {params.name!r}")
+    if config is None or not _is_plain_clip(config):
+        raise UserError(
+            f"params.yaml: backbones: {params.name!r} is not a CLIP architecture that learners can read;"
+            " choose a plain one of open_clip's, such as ViT-B-16 or ViT-L-14-336"
+        )
     tag = open_clip.get_pretrained_cfg(params.name, params.pretrained) or {}
     if tuple(tag.get("mean", OPENAI_MEAN)) != OPENAI_MEAN:
-        raise UserError(f"params.yaml: backbones: {params.pretrained} normalises pictures in its own way; not supported")
+        raise UserError(
+            f"params.yaml: backbones: {params.pretrained} normalises pictures in its own way; not supported"
+        )
     try:
         model = open_clip.create_model(params.name, pretrained=params.pretrained, weights_only=True)
     except (RuntimeError, OSError) as error:
@@ -75,3 +81,13 @@ def _from_open_clip(params: BackboneParams) -> tuple[dict[str, Any], dict[str, A
         ) from error
     quick_gelu = tag.get("quick_gelu", config.get("quick_gelu", False))
     return {"model_cfg": {**config, "quick_gelu": quick_gelu}}, model.state_dict()
+
+
+def _is_plain_clip(config: dict[str, Any]) -> bool:
+    """Whether open_clip would build its own ViT and text tower, with the usual tokenizer and no custom head."""
+    keys = {"embed_dim", "vision_cfg", "text_cfg"}
+    if not keys <= set(config) <= keys | {"quick_gelu"}:
+        return False
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    own_towers = isinstance(vision.get("layers"), int) and "hf_model_name" not in text
+    return own_towers and text.get("vocab_size") == VOCABULARY

@@ -12,9 +12,10 @@ from zsad.io import read_json
 
 @dataclass(frozen=True)
 class Description:
-    """A line of the table; counts, labels and hash are empty until the set is indexed."""
+    """A line of the table; counts, labels, hash are empty until it is indexed; title and licence for own folders."""
 
     key: str
+    title: str
     kind: str
     domain: str
     where: str
@@ -22,6 +23,7 @@ class Description:
     counts: str
     labels: str
     hash: str
+    licence: str
 
 
 def describe(params: Params, raw: Path = RAW, manifests: Path = MANIFESTS) -> list[Description]:
@@ -34,6 +36,7 @@ def _describe(key: str, block: DatasetParams, raw: Path, manifest: Path) -> Desc
     facts = read_json(manifest / FACTS_FILE) if (manifest / FACTS_FILE).is_file() else {}
     return Description(
         key=key,
+        title=entry.title if entry else "",
         kind=block.kind,
         domain=facts.get("domain") or block.domain or (entry.domain if entry else ""),
         where=block.path if block.kind == "folder" else raw.as_posix(),
@@ -41,6 +44,7 @@ def _describe(key: str, block: DatasetParams, raw: Path, manifest: Path) -> Desc
         counts=_counts(facts["counts"]) if facts else "",
         labels=" + ".join(name for name, there in sorted(facts["labels"].items()) if there) if facts else "",
         hash=facts.get("hash", ""),
+        licence=entry.licence if entry else "",
     )
 
 

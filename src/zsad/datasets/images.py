@@ -1,9 +1,9 @@
 """Pictures and masks from disk to arrays: decode, convert, resize, normalise. NumPy, Pillow and OpenCV only."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -15,7 +15,6 @@ from zsad.errors import UserError
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP's training pictures (OpenAI), RGB
 STD = (0.26862954, 0.26130258, 0.27577711)
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-MASK_RULES = ("gt127", "nonzero")
 ORIENTATION_TAG = 0x0112  # EXIF
 
 # What Pillow raises on broken or hostile files, besides OSError (which covers unknown and truncated ones).
@@ -56,7 +55,7 @@ def to_input(image: Image.Image, side: int, resize_first: bool = False) -> np.nd
 
 def iterate_images(
     paths: Sequence[Path], side: int, batch: int, resize_first: bool = False, workers: int = 2
-) -> Iterator[tuple[range, np.ndarray]]:
+) -> Generator[tuple[range, np.ndarray], None, None]:
     """Batches (indices into `paths`, float32 [b, 3, side, side]) in order, decoded in threads.
 
     At most two batches are decoded ahead, so memory does not grow with the number of pictures.
@@ -101,17 +100,13 @@ def resize_mask_area(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     width, height = size
     if mask.shape == (height, width):
         return mask.astype(bool)
-    small = np.zeros((height, width), dtype=bool)
-    if not mask.any():
-        return small
-    rows, columns, covered = _coverage(mask, height, width)
-    small[rows, columns] = 2 * covered >= mask.size
+    small = 2 * _coverage(mask, height, width) >= mask.size
     count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    for label in range(1, count):
-        rows, columns, covered = _coverage(labels == label, height, width)
-        if not (small[rows, columns] & (covered > 0)).any():
-            row, column = np.unravel_index(int(covered.argmax()), covered.shape)
-            small[rows.start + row, columns.start + column] = True
+    kept = np.unique(labels[_enlarge(small, mask.shape)])
+    for label in np.setdiff1d(np.arange(1, count), kept):
+        covered = _coverage(labels == label, height, width)
+        if not (small & (covered > 0)).any():
+            small.flat[covered.argmax()] = True
     return small
 
 
@@ -121,29 +116,23 @@ def resize_mask_paper(path: Path, side: int) -> np.ndarray:
     return np.asarray(binary.resize((side, side), Image.Resampling.BILINEAR)) > 127
 
 
-def _coverage(mask: np.ndarray, height: int, width: int) -> tuple[slice, slice, np.ndarray]:
-    """Target rows and columns that the foreground touches, and its area in each, in units of 1 / mask.size pixel."""
-    top, bottom = _extent(np.any(mask, axis=1))
-    left, right = _extent(np.any(mask, axis=0))
-    rows, vertical = _overlap(mask.shape[0], height, top, bottom)
-    columns, horizontal = _overlap(mask.shape[1], width, left, right)
-    # Whole numbers far below 2**53: float64 products are exact in any order of summation.
-    return rows, columns, vertical @ mask[top:bottom, left:right].astype(np.float64) @ horizontal.T
+def _coverage(mask: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Area of the foreground in each target pixel, int64 [height, width], in units of 1 / mask.size target pixel."""
+    return _shrink(_shrink(mask.astype(np.int64), height).T, width).T
 
 
-def _extent(line: np.ndarray) -> tuple[int, int]:
-    hits = np.flatnonzero(line)
-    return int(hits[0]), int(hits[-1]) + 1
+def _shrink(values: np.ndarray, target: int) -> np.ndarray:
+    """Integrals over `target` equal stretches of axis 0, times `target`: differences of the running integral."""
+    edge, part = np.divmod(np.arange(target + 1) * values.shape[0], target)
+    running = np.pad(np.cumsum(values, axis=0), ((1, 0), (0, 0)))
+    padded = np.pad(values, ((0, 1), (0, 0)))
+    return np.diff(running[edge] * target + padded[edge] * part[:, None], axis=0)
 
 
-@lru_cache(maxsize=1024)
-def _overlap(native: int, target: int, start: int, stop: int) -> tuple[slice, np.ndarray]:
-    """Overlap of target pixels with native pixels start..stop along one axis, in units of 1 / native target pixel."""
-    first, last = start * target // native, -(-stop * target // native)
-    low = np.arange(start, stop) * target
-    edge = np.arange(first, last)[:, None] * native
-    overlap = np.minimum(low + target, edge + native) - np.maximum(low, edge)
-    return slice(first, last), np.maximum(overlap, 0).astype(np.float64)
+def _enlarge(small: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """`small` at the native shape: each native pixel takes the target pixel in which it begins."""
+    rows, columns = (np.arange(native) * target // native for native, target in zip(shape, small.shape, strict=True))
+    return small[rows[:, None], columns]
 
 
 def _decode(path: Path) -> Image.Image:

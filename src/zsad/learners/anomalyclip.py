@@ -18,15 +18,15 @@ from torch import Tensor, nn
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
 from zsad.clip.text import DeepTokens
 from zsad.config import Protocol
-from zsad.learners.base import Batch, Learner, LearnerConfig, Scored, scaled
+from zsad.learners.base import Batch, Learner, LearnerConfig, Scored
 from zsad.losses import segmentation_loss, two_way_logit
 
 
 class Config(LearnerConfig):
     """Paper settings. None = derived from the backbone's depth (at ViT-L: V-V from block 5, 8 deep sets)."""
 
-    context_length: int = Field(default=12, ge=5)
-    deep_length: int = Field(default=4, ge=1)
+    context_length: int = Field(default=12, ge=4, le=60)
+    deep_length: int = Field(default=4, ge=1, le=4)
     deep_sets: int | None = Field(default=None, ge=0)
     deep_fp16: bool = True
     vv_start: int | None = Field(default=None, ge=0)
@@ -41,9 +41,8 @@ class AnomalyClip(Learner):
 
     def __init__(self, config: Any, clip: Clip, protocol: Protocol = "strict") -> None:
         super().__init__(config, clip, protocol)
-        depth, width = len(clip.text.blocks), clip.text.width
-        sets = config.deep_sets if config.deep_sets is not None else scaled(8, 12, depth)
-        self.vv_start = config.vv_start if config.vv_start is not None else scaled(5, 24, len(clip.image.blocks))
+        width = clip.text.width
+        self.vv_start, sets = self.depths(config.vv_start, config.deep_sets)
         self.ctx_pos = nn.Parameter(0.02 * torch.randn(1, 1, config.context_length, width))
         self.ctx_neg = nn.Parameter(0.02 * torch.randn(1, 1, config.context_length, width))
         self.compound_prompts_text = nn.ParameterList(
@@ -76,9 +75,9 @@ class AnomalyClip(Learner):
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """CE on the image + 4·(focal + dice + dice) on the bilinearly upsampled probabilities (spec §6)."""
         image_B, patches_BN = self._logits(batch.features)
-        p_BHW = F.interpolate(
-            self.as_map(patches_BN.sigmoid())[:, None], size=batch.masks.shape[-2:], mode="bilinear"
-        )[:, 0]
+        p_BHW = F.interpolate(self.as_map(patches_BN.sigmoid())[:, None], size=batch.masks.shape[-2:], mode="bilinear")[
+            :, 0
+        ]
         return {
             "global": F.binary_cross_entropy_with_logits(image_B, batch.labels.float()),
             "local": self.config.local_weight * segmentation_loss(p_BHW, batch.masks),

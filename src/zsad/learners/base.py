@@ -90,6 +90,20 @@ class Learner(nn.Module):
     def draw(self, generator: torch.Generator) -> None:
         """Fix the test-time draws of a method that samples; they are stored with the checkpoint."""
 
+    def depths(self, vv_start: int | None, deep_sets: int | None = None) -> tuple[int, int]:
+        """(first block of the V-V stream, number of deep-token sets): given, or the papers' scaled to this backbone.
+
+        At ViT-L: block 5 of 24 and 8 sets for 12 text blocks. A depth that this backbone does not have is refused.
+        """
+        blocks, text_blocks = len(self.clip.image.blocks), len(self.clip.text.blocks)
+        start = scaled(5, 24, blocks) if vv_start is None else vv_start
+        sets = scaled(8, 12, text_blocks) if deep_sets is None else deep_sets
+        if start >= blocks:
+            raise UserError(f"params.yaml: learners: vv_start {start}: the image tower has blocks 0 to {blocks - 1}")
+        if sets >= text_blocks:
+            raise UserError(f"params.yaml: learners: deep_sets {sets}: the text tower takes at most {text_blocks - 1}")
+        return start, sets
+
     def checkpoint(self) -> dict[str, Tensor]:
         """The tensors to store: everything that `score` reads."""
         return {k: v for k, v in self.state_dict().items() if not k.startswith(self.training_only)}

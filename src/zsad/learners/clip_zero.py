@@ -2,7 +2,7 @@
 
 Prompts: WinCLIP (CVPR 2023) compositional ensemble, 7 normal and 4 anomalous states × 21 templates, with the dataset's
 class name; a state's prototype is the mean of its un-normalised embeddings. Map: softmax over the V-V patch features of
-AnomalyCLIP's stream at the backbone's own temperature. Image score: ½ (softmax of CLIP's image feature + largest patch).
+AnomalyCLIP's stream at the backbone's own temperature. Image score: ½ (softmax of CLIP's image feature + best patch).
 It is not the papers' "CLIP" row, which reads raw last-layer patches. Constants follow no dataset.
 """
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
 from zsad.config import Block, Protocol
-from zsad.learners.base import Learner, Scored, scaled
+from zsad.learners.base import Learner, Scored
 from zsad.losses import two_way_logit
 
 NORMAL_STATES = (
@@ -69,7 +69,7 @@ class ClipZero(Learner):
 
     def __init__(self, config: Any, clip: Clip, protocol: Protocol = "strict") -> None:
         super().__init__(config, clip, protocol)
-        self.vv_start = config.vv_start if config.vv_start is not None else scaled(5, 24, len(clip.image.blocks))
+        self.vv_start, _ = self.depths(config.vv_start)
         self._prototypes: dict[str, Tensor] = {}
 
     @property

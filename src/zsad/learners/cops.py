@@ -1,13 +1,13 @@
 """CoPS: conditional prompt synthesis (arXiv 2508.03447, CVPR 2026 Findings).
 
 Per image, an extractor turns patch features into normal and anomalous prototypes that are added to learnable *state*
-tokens, and a VAE on the image feature supplies vectors added to the *class* tokens; at test several decoded prior samples
-are averaged. The map is re-weighted by the distances of patches to the prototypes. Official code: cqylunlun/CoPS
-(a3a41fc); parameter names are its state dict's, less the modules it never uses.
+tokens, and a VAE on the image feature supplies vectors added to the *class* tokens; at test several decoded prior
+samples are averaged. The map is re-weighted by the distances of patches to the prototypes. Official code:
+cqylunlun/CoPS (a3a41fc); parameter names are its state dict's, less the modules it never uses.
 
-strict: K, α, β follow the *source* (`per_source` in params.yaml; defaults are the VisA values); the prior samples z are
-drawn once from the seed and stored with the checkpoint. paper: α, β and K are keyed on the *target's* name and z is drawn
-anew for every image, as the official test script does.
+strict: K, α, β follow the *source* (`per_source` in params.yaml; defaults are the VisA values); the prior samples z
+are drawn once from the seed and stored with the checkpoint. paper: α, β and K are keyed on the *target's* name and z is
+drawn anew for every image, as the official test script does.
 
 Shapes: B images, N patches, M prototypes per polarity, R samples, C = D text and joint width.
 """
@@ -24,20 +24,19 @@ from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
 from zsad.clip.text import DeepTokens
 from zsad.config import Protocol
 from zsad.errors import UserError
-from zsad.learners.base import Batch, Learner, LearnerConfig, Scored, scaled
+from zsad.learners.base import Batch, Learner, LearnerConfig, Scored
 from zsad.losses import dice_loss, two_way_logit
 from zsad.maps import Upsample
 
-CONTEXT, STATE, CLASS = 6, 6, 2  # learnable tokens of a prompt: positions 1-6, 7-12, 13-14
+CONTEXT, STATE, CLASS = 6, 6, 2  # learnable tokens of a prompt: positions 1-6, 7-12, 13-14; M = STATE
 
 
 class Config(LearnerConfig):
     """Paper settings for VisA as source; None = derived from the backbone's depth."""
 
     epochs: int = Field(default=10, ge=0)
-    prototypes: int = Field(default=6, ge=1)
     samples: int = Field(default=10, ge=1)
-    pool: int = Field(default=5, ge=1)
+    pool: Literal[1, 3, 5, 7, 9] = 5
     alpha: float = Field(default=0.26, ge=0, le=1)
     beta: float = Field(default=0.9, ge=0, le=1)
     temperature: float = Field(default=0.07, gt=0)
@@ -104,6 +103,7 @@ class Cops(Learner):
     """Trained: contexts, prototype queries, extractor, VAE, deep tokens: 6,554,880 scalars at ViT-L."""
 
     Config = Config
+    z: Tensor  # [R, D] prior samples, a buffer
     upsample: Upsample = "nearest"  # type: ignore[misc]  # the official map is blocky; its smoothing follows
     training_only = ("vae_encoder.",)
 
@@ -111,12 +111,14 @@ class Cops(Learner):
         super().__init__(config, clip, protocol)
         width = clip.text.width
         if width != clip.joint_width:
-            raise UserError(f"learners: cops adds joint vectors to tokens: widths {clip.joint_width}, {width} must agree")
-        sets = config.deep_sets if config.deep_sets is not None else scaled(8, 12, len(clip.text.blocks))
+            raise UserError(
+                f"learners: cops adds joint vectors to tokens: widths {clip.joint_width}, {width} must agree"
+            )
+        self.vv_start, sets = self.depths(config.vv_start, config.deep_sets)
         self.ctx_pos = nn.Parameter(0.02 * torch.randn(1, 1, CONTEXT + STATE + CLASS, width))
         self.ctx_neg = nn.Parameter(0.02 * torch.randn(1, 1, CONTEXT + STATE + CLASS, width))
-        self.t_n = nn.Parameter(0.02 * torch.randn(config.prototypes, width))
-        self.t_a = nn.Parameter(0.02 * torch.randn(config.prototypes, width))
+        self.t_n = nn.Parameter(0.02 * torch.randn(STATE, width))
+        self.t_a = nn.Parameter(0.02 * torch.randn(STATE, width))
         self.extractor = Extractor(width)
         self.vae_encoder, self.vae_decoder = Encoder(width), Decoder(width)
         self.compound_prompts_text = nn.ParameterList(
@@ -130,7 +132,7 @@ class Cops(Learner):
 
     @property
     def spec(self) -> FeatureSpec:
-        return FeatureSpec(cls=True, vv_start=self.config.vv_start)
+        return FeatureSpec(cls=True, vv_start=self.vv_start)
 
     def draw(self, generator: torch.Generator) -> None:
         self.z.copy_(torch.randn(self.z.shape, generator=generator))

@@ -1,0 +1,1 @@
+"""The embedded CLIP: architecture, weights and the procedural world it was pretrained on."""

@@ -1,0 +1,43 @@
+"""Turn a pretraining checkpoint into the embedded weights: `python -m zsad.clip.tiny.export CHECKPOINT`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from . import embedded, tokens
+
+
+def export(checkpoint: Path, target: Path = embedded.WEIGHTS) -> Path:
+    """Write the weights of a checkpoint in half precision, the token table in its compact form."""
+    weights = torch.load(checkpoint, weights_only=True, map_location="cpu")["model"]
+    rows = weights.pop("token_embedding.weight")
+    stored = {name: tensor.half().contiguous() for name, tensor in weights.items()}
+    stored[embedded.TOKEN_ROWS] = rows.half()
+    stored[embedded.TOKEN_IDS] = torch.from_numpy(tokens.kept_ids()).to(torch.int32)
+    partial = target.with_suffix(".partial")
+    save_file(stored, partial, metadata={"format": "pt"})
+    partial.chmod(0o644)
+    partial.replace(target)
+    return target
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m zsad.clip.tiny.export", description=__doc__)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("--to", type=Path, default=embedded.WEIGHTS)
+    options = parser.parse_args(arguments)
+    if not options.checkpoint.is_file():
+        print(f"{options.checkpoint}: no such checkpoint", file=sys.stderr)
+        return 2
+    print(export(options.checkpoint, options.to))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""The three terms of the pretraining loss.
+
+Shape suffixes: B pictures, P state pairs, S patch streams, N patches, C channels.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from .model import ImageFeatures
+
+_FULL_SHARE = 0.25
+"""A patch counts as wholly anomalous from this share of defective pixels on."""
+
+
+class Terms(NamedTuple):
+    """Scalar losses."""
+
+    contrast: Tensor
+    state: Tensor
+    local: Tensor
+
+
+def terms(
+    image: ImageFeatures, texts_TC: Tensor, positive_BB: Tensor, anomalous_B: Tensor, share_BN: Tensor, scale: Tensor
+) -> Terms:
+    """All terms of one batch; `texts` holds B captions, then P normal and P anomalous ones."""
+    count = len(image.cls)
+    captions_BC = F.normalize(texts_TC[:count].float(), dim=-1)
+    axis_PC, prototype_C = state_axes(texts_TC[count:].float())
+    cls_2BC = F.normalize(torch.stack([image.cls, image.raw_cls]).float(), dim=-1)
+    patches_SBNC = image.patches.float()
+    length_SBN1 = patches_SBNC.norm(dim=-1, keepdim=True).clamp(min=1e-6)
+    axes = torch.cat([axis_PC, prototype_C[None]])
+    return Terms(
+        contrastive(scale * cls_2BC @ captions_BC.T, positive_BB),
+        state(scale * cls_2BC @ axes.T, anomalous_B),
+        local(scale * (patches_SBNC @ axes.T) / length_SBN1, share_BN),
+    )
+
+
+def state_axes(pairs_TC: Tensor) -> tuple[Tensor, Tensor]:
+    """Directions [P, C] from each normal to its anomalous caption, and [C] between the two ensembles' means.
+
+    A cosine with such a difference is the logit of the two-way softmax that scores a picture by hand-written prompts.
+    """
+    normal_PC, anomalous_PC = pairs_TC.chunk(2)
+    axis_PC = F.normalize(anomalous_PC, dim=-1) - F.normalize(normal_PC, dim=-1)
+    return axis_PC, F.normalize(anomalous_PC.mean(0), dim=-1) - F.normalize(normal_PC.mean(0), dim=-1)
+
+
+def positives(shown_anomalous_B: Tensor, shown_B2: Tensor, told_anomalous_B: Tensor, told_B2: Tensor) -> Tensor:
+    """[B, B] which caption (column) is true of which picture (row); `B2` hold kind and family, -1 where open."""
+    agree_BB2 = (told_B2[None] == shown_B2[:, None]) | (told_B2[None] < 0)
+    return agree_BB2.all(-1) & (shown_anomalous_B[:, None] == told_anomalous_B[None])
+
+
+def contrastive(logits_2BB: Tensor, positive_BB: Tensor) -> Tensor:
+    """CLIP's loss in both directions, the target spread evenly over all true captions."""
+    rows = F.normalize(positive_BB.float(), p=1, dim=1)
+    columns = F.normalize(positive_BB.float(), p=1, dim=0)
+    by_row = -(rows * logits_2BB.log_softmax(-1)).sum(-1)
+    by_column = -(columns * logits_2BB.log_softmax(-2)).sum(-2)
+    return (by_row.mean() + by_column.mean()) / 2
+
+
+def state(logits_2BP: Tensor, anomalous_B: Tensor) -> Tensor:
+    """Normal or anomalous, of each picture under each pair of captions."""
+    target = anomalous_B.float()[None, :, None].expand_as(logits_2BP)
+    return F.binary_cross_entropy_with_logits(logits_2BP, target)
+
+
+def local(logits_SBNP: Tensor, share_BN: Tensor) -> Tensor:
+    """Normal or anomalous, of each patch under each pair of captions; anomalous patches make a third of the weight."""
+    target_BN = (share_BN / _FULL_SHARE).clamp(max=1)
+    weight_BN = 1 + target_BN * (0.5 * (1 - target_BN).sum() / target_BN.sum().clamp(min=1) - 1).clamp(min=0)
+    target = target_BN[None, ..., None].expand_as(logits_SBNP)
+    losses = F.binary_cross_entropy_with_logits(logits_SBNP, target, reduction="none").mean((0, 3))
+    return (losses * weight_BN).sum() / weight_BN.sum()

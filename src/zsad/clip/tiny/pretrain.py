@@ -1,0 +1,179 @@
+"""Pretrain the embedded CLIP: `python -m zsad.clip.tiny.pretrain --out DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from . import embedded, losses, model, tokens
+from .stream import Batch, Stream, StreamConfig
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Everything that decides the weights."""
+
+    steps: int = 2400
+    seed: int = 0
+    lr: float = 1e-3
+    warmup: int = 200
+    weight_decay: float = 0.05
+    local_weight: float = 1.0
+    state_weight: float = 1.0
+    save_every: int = 100
+    stream: StreamConfig = field(default_factory=lambda: StreamConfig(early_steps=1600))
+    architecture: dict[str, Any] = field(default_factory=embedded.config)
+
+
+class Pretraining:
+    """Model, optimiser and step counter; `run` takes them to the end."""
+
+    def __init__(self, config: PretrainConfig, out: Path) -> None:
+        torch.manual_seed(config.seed)
+        self.config, self.out, self.step = config, out, 0
+        self.model = model.build(config.architecture, len(tokens.kept_ids()) + 1)
+        self.optimizer = torch.optim.AdamW(
+            _groups(self.model, config.weight_decay), lr=config.lr, betas=(0.9, 0.98), fused=True
+        )
+        preprocess = config.architecture["preprocess_cfg"]
+        self.mean, self.std = (torch.tensor(preprocess[k]).view(3, 1, 1) * 255 for k in ("mean", "std"))
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where the state is kept between interruptions."""
+        return self.out / "checkpoint.pt"
+
+    def resume(self) -> None:
+        """Go on from the last checkpoint, dropping log lines written after it."""
+        saved = torch.load(self.checkpoint, weights_only=True)
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.step = saved["step"]
+        log = self.out / "losses.jsonl"
+        kept = log.read_text().splitlines(keepends=True)[: self.step] if log.exists() else []
+        log.write_text("".join(kept))
+
+    def save(self) -> None:
+        """Write the checkpoint under another name and rename it when whole."""
+        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
+        partial = self.checkpoint.with_suffix(".partial")
+        torch.save(state, partial)
+        partial.replace(self.checkpoint)
+
+    def run(self, until: int | None = None) -> None:
+        """Train up to `until` steps (default: all), logging every step and saving now and then."""
+        last = self.config.steps if until is None else min(until, self.config.steps)
+        self.out.mkdir(parents=True, exist_ok=True)
+        batches = iter(
+            DataLoader(Stream(self.config.stream, self.config.seed, self.step), None, num_workers=1, prefetch_factor=8)
+        )
+        with (self.out / "losses.jsonl").open("a", buffering=1) as log:
+            for _ in _progress(self.step, last):
+                log.write(json.dumps(self.advance(next(batches))) + "\n")
+                if self.step % self.config.save_every == 0 or self.step == last:
+                    self.save()
+
+    def advance(self, batch: Batch) -> dict[str, float]:
+        """One optimiser step; returns its losses."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.lr * _schedule(self.step, self.config.warmup, self.config.steps)
+        terms = self._terms(batch)
+        loss = terms.contrast + self.config.state_weight * terms.state + self.config.local_weight * terms.local
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.model.logit_scale.data.clamp_(0, math.log(100))
+        self.step += 1
+        values = {name: round(value.item(), 6) for name, value in terms._asdict().items()}
+        return {"step": self.step, **values, "scale": round(self.model.logit_scale.exp().item(), 4)}
+
+    def _terms(self, batch: Batch) -> losses.Terms:
+        pixels = (torch.as_tensor(batch.pixels).permute(0, 3, 1, 2).float() - self.mean) / self.std
+        with torch.autocast("cpu", torch.bfloat16):
+            image = model.encode_image(self.model, pixels)
+            texts = model.encode_text(self.model, *(torch.as_tensor(a) for a in batch.texts))
+        shown, told = (_claim_tensors(c) for c in (batch.shown, batch.told))
+        return losses.terms(
+            image,
+            texts,
+            losses.positives(*shown, *told),
+            shown[0],
+            torch.as_tensor(batch.defect),
+            self.model.logit_scale.exp(),
+        )
+
+
+def _claim_tensors(claims: Any) -> tuple[Tensor, Tensor]:
+    return torch.as_tensor(claims.anomalous), torch.as_tensor(np.stack([claims.kind, claims.family], 1))
+
+
+def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Matrices decay; biases, norms, embeddings and the temperature do not."""
+    decays = [p for n, p in network.named_parameters() if p.ndim >= 2 and "embedding" not in n]
+    others = [p for n, p in network.named_parameters() if p.ndim < 2 or "embedding" in n]
+    return [{"params": decays, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+
+
+def _schedule(step: int, warmup: int, steps: int) -> float:
+    """Linear warm-up, a plateau, a linear descent over the last quarter: a longer run begins like a shorter one."""
+    return min((step + 1) / warmup, 1.0, max(0.01, 4 * (1 - step / steps)))
+
+
+def _progress(first: int, last: int) -> Iterator[int]:
+    """Step numbers, with a bar on a terminal and a line a minute elsewhere."""
+    if sys.stderr.isatty():
+        yield from tqdm(range(first, last), initial=first, total=last, unit="step")
+        return
+    reported = start = time.monotonic()
+    for step in range(first, last):
+        yield step
+        if time.monotonic() - reported > 60:
+            reported = time.monotonic()
+            print(
+                f"step {step + 1}/{last}, {(step + 1 - first) / (reported - start):.2f} steps/s",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m zsad.clip.tiny.pretrain", description=__doc__)
+    parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, configuration and loss log")
+    parser.add_argument("--steps", type=int, default=PretrainConfig.steps)
+    parser.add_argument("--seed", type=int, default=PretrainConfig.seed)
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    options = parser.parse_args(arguments)
+    pretraining = Pretraining(PretrainConfig(steps=options.steps, seed=options.seed), options.out)
+    if pretraining.checkpoint.exists() != options.resume:
+        found = (
+            "holds a checkpoint: add --resume, or choose another folder"
+            if not options.resume
+            else "holds no checkpoint"
+        )
+        print(f"--out {options.out} {found}", file=sys.stderr)
+        return 2
+    if options.resume:
+        pretraining.resume()
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "config.json").write_text(json.dumps(asdict(pretraining.config), indent=2) + "\n")
+    pretraining.run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

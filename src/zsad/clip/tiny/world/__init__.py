@@ -1,0 +1,19 @@
+"""A procedural world of surfaces, objects and scans, with and without defects, and captions for them."""
+
+from .captions import Caption, describe, state_pair
+from .scene import DEFECTS, FAMILIES, HELD_OUT, KINDS, MATERIALS, OBJECTS, SCANS, Sample, render
+
+__all__ = [
+    "DEFECTS",
+    "FAMILIES",
+    "HELD_OUT",
+    "KINDS",
+    "MATERIALS",
+    "OBJECTS",
+    "SCANS",
+    "Caption",
+    "Sample",
+    "describe",
+    "render",
+    "state_pair",
+]

@@ -1,0 +1,371 @@
+"""MLflow for real: one SQLite store in a temporary repository, from its first use by four processes to its rebuilding."""
+
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from filelock import FileLock
+from mlflow import MlflowClient
+
+from zsad import model_registry, store, tracking
+from zsad.candidates import candidates
+from zsad.config import Params, load_params
+from zsad.errors import UserError
+from zsad.io import file_sha256, read_json, write_json, write_tensors
+from zsad.journal import journal_path, recorder
+from zsad.model_registry import list_models, promote, register, resolve
+from zsad.trainings import current_trainings
+
+KEYS = ("clip_zero", "anomalyclip", "cops", "cops_paper")
+SEND = "import sys; from pathlib import Path; from zsad.tracking import send; sys.exit(not send(Path(sys.argv[1])))"
+
+
+def make_cell(params: Params, key: str, source: str, weight: float, losses: list[float], bonus: float = 0.0) -> None:
+    """What `zsad train` and `zsad score` leave of one train cell: journal, checkpoints, result files."""
+    configuration = params.configuration(key)
+    record: dict[str, Any] = {
+        "learner": key,
+        "method": configuration.method,
+        "protocol": configuration.protocol,
+        "source": source,
+        "trained": True,
+        "seeds": params.seeds,
+        "config_hash": configuration.hash(params),
+        "dataset_hash": f"manifest-of-{source}",
+        "settings": {"lr": weight, "prompts": "x" * 900},
+        "backbone": {"name": "embedded", "image_size": 112},
+    }
+    report = recorder(journal_path(key, source))
+    report("start", record=record, n_images=240)
+    files = {}
+    for seed in params.seeds:
+        for epoch, loss in enumerate(losses):
+            report("epoch", seed=seed, epoch=epoch, losses={"loss": loss}, seconds=2.0, images_per_second=120.0)
+        path = Path("data/checkpoints") / key / source / f"seed_{seed}.safetensors"
+        write_tensors(path, {"prompt": torch.full((4,), weight + seed)}, {"seed": seed})
+        files[str(seed)] = file_sha256(path)
+    write_json(path.with_name("checkpoint.json"), {**record, "files": files})
+    report("end", checkpoints=files, wall_seconds=4.0)
+    for number, dataset in enumerate(params.datasets):
+        undefined = dataset == source
+        mean = {"image_auroc": None if undefined else 0.6 + 0.1 * number + bonus, "pixel_aupro": None}
+        cell = {name: record[name] for name in ("learner", "method", "protocol", "source", "config_hash")}
+        cell |= {"dataset": dataset, "dataset_hash": f"{dataset}-" + "0" * 40, "mean": mean}
+        if params.configuration(key).source_for(params, dataset) == source:
+            write_json(Path("metrics/cells") / key / f"{dataset}.json", cell)
+
+
+@pytest.fixture(scope="module")
+def params(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Params]:
+    """A repository with four trained configurations; the tests below use it in their order."""
+    here, root = Path.cwd(), tmp_path_factory.mktemp("repository")
+    tiny = {
+        "seeds": [0, 1],
+        "backbones": {"default": {"image_size": 112}},
+        "sources": {"demo_source": {}},
+        "datasets": {name: {"path": "x"} for name in ("demo_source", "demo_texture", "demo_object")},
+        "learners": {key: {} for key in KEYS} | {"cops_paper": {"method": "cops", "protocol": "paper"}},
+        "gate": {"cell": {}, "mean": {}},
+    }
+    (root / "params.yaml").write_text(yaml.safe_dump(tiny), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("DVC_ROOT", "MLFLOW_TRACKING_URI", "DVC_STAGE", "DVC_EXP_NAME"):
+            patch.delenv(name, raising=False)
+        patch.chdir(root)
+        loaded = load_params()
+        for number, key in enumerate(KEYS):
+            make_cell(loaded, key, "demo_source", weight=float(number), losses=[2.0, 1.0])
+        yield loaded
+    assert Path.cwd() == here
+
+
+def client() -> MlflowClient:
+    return MlflowClient(tracking_uri=tracking.store_uri())
+
+
+def runs(cell: str = "") -> list[Any]:
+    experiment = client().get_experiment_by_name("zsad")
+    return client().search_runs([experiment.experiment_id], f"tags.`zsad.cell` = '{cell}'" if cell else "")
+
+
+def history(run: Any, name: str) -> list[tuple[int, float]]:
+    return sorted((point.step, point.value) for point in client().get_metric_history(run.info.run_id, name))
+
+
+def test_four_processes_may_be_the_first_to_use_the_store(params: Params) -> None:
+    journals = [str(journal_path(key, "demo_source")) for key in KEYS]
+    processes = [subprocess.Popen([sys.executable, "-c", SEND, journal]) for journal in journals]
+    assert [process.wait(timeout=300) for process in processes] == [0] * 4
+    assert sorted(run.info.run_name for run in runs()) == sorted(f"{key}/demo_source" for key in KEYS)
+    assert Path("mlflow.db").is_file()
+    assert not Path("mlruns").exists()  # with data in it, MLflow would take it for the store
+    assert not list(Path().glob(".mlflow.db*"))
+
+
+def test_a_run_tells_what_the_journal_tells(params: Params) -> None:
+    (run,) = runs("cops/demo_source")
+    assert run.info.status == "FINISHED"
+    assert history(run, "seed_1/loss") == [(0, 2.0), (1, 1.0)]
+    assert run.data.metrics["wall_seconds"] == 4.0
+    assert run.data.metrics["system/rss_mib"] > 1
+    assert run.data.params["backbone.name"] == "embedded"
+    assert len(run.data.params["prompts"]) == 500
+    assert run.data.tags["mlflow.source.name"] == "zsad train cops demo_source"
+    (dataset,) = run.inputs.dataset_inputs
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("demo_source", "manifest-of-demo_source")
+
+
+def test_sending_again_changes_nothing(params: Params) -> None:
+    before = [run.to_dictionary() for run in runs()]
+    for key in KEYS:
+        assert tracking.send(journal_path(key, "demo_source"))
+    assert [run.to_dictionary() for run in runs()] == before
+
+
+def test_sync_adds_the_targets_metrics_once(params: Params) -> None:
+    assert tracking.sync(params) == {"runs": 4, "changed": 4, "rebuilt": 0}
+    assert tracking.sync(params) == {"runs": 4, "changed": 0, "rebuilt": 0}
+    (run,) = runs("cops_paper/demo_source")
+    assert run.data.metrics["demo_texture/image_auroc"] == 0.7
+    assert run.data.metrics["image_auroc"] == pytest.approx(0.75)
+    assert "demo_source/image_auroc" not in run.data.metrics
+    assert "pixel_aupro" not in run.data.metrics
+
+
+def test_a_killed_training_is_completed_in_its_own_run(params: Params) -> None:
+    record = {**read_json(Path("data/checkpoints/cops/demo_source/checkpoint.json")), "config_hash": "killed"}
+    journal = Path("data/journal/killed/demo_source.jsonl")
+    fields = {"seed": 0, "seconds": 1.0, "images_per_second": 1.0}
+    for first, end in ((0, None), (1, {"0": "sha"})):
+        report = recorder(journal)
+        report("start", record={**record, "learner": "killed"}, n_images=9)
+        for epoch in range(first, first + 2):
+            report("epoch", epoch=epoch, losses={"loss": 5.0 - epoch}, **fields)
+        if end:
+            report("end", checkpoints=end, wall_seconds=1.0)
+        assert tracking.send(journal)
+        (run,) = runs("killed/demo_source")
+        assert run.info.status == ("FINISHED" if end else "RUNNING")
+    assert history(run, "seed_0/loss") == [(0, 5.0), (1, 4.0), (2, 3.0)]
+    journal.unlink()
+    client().delete_run(run.info.run_id)
+
+
+def test_register_makes_versions_with_aliases_and_a_receipt(params: Params, capfd: pytest.CaptureFixture[str]) -> None:
+    receipt = register(params)
+    assert capfd.readouterr() == ("", "")
+    assert sorted(receipt) == ["anomalyclip", "clip_zero", "cops"]  # never protocol paper
+    checkpoint = read_json(Path("data/checkpoints/cops/demo_source/checkpoint.json"))
+    assert receipt["cops"] == {
+        "source": "demo_source",
+        "checkpoints": checkpoint["files"],
+        "config_hash": checkpoint["config_hash"],
+    }
+    rows = {row["name"]: row for row in list_models()}
+    assert sorted(rows) == sorted(receipt)
+    assert rows["cops"]["aliases"] == ["challenger", "champion"]
+    assert rows["cops"]["protocol"] == "strict"
+    assert rows["cops"]["mean"] == {"image_auroc": 0.75}
+
+
+def test_a_version_holds_the_first_seed_and_its_metrics_by_dataset(params: Params) -> None:
+    (version,) = client().search_model_versions("name='cops'")
+    model = client().get_logged_model(version.source.removeprefix("models:/"))
+    values = {(metric.key, metric.dataset_name): metric.value for metric in model.metrics}
+    assert values == pytest.approx(
+        {
+            ("image_auroc", "demo_texture"): 0.7,
+            ("image_auroc", "demo_object"): 0.8,
+            ("image_auroc", None): 0.75,
+        }
+    )
+    (run,) = runs("cops/demo_source")
+    assert run.data.metrics["image_auroc"] == pytest.approx(0.75)  # not that of the dataset logged last
+    stored = [artifact.path for artifact in client().list_artifacts(run.info.run_id, "checkpoints")]
+    assert stored == ["checkpoints/seed_1.safetensors"]
+    assert model.source_run_id == run.info.run_id
+    digest = file_sha256(Path("data/checkpoints/cops/demo_source/seed_0.safetensors"))
+    assert version.tags["checkpoint_sha256"] == digest
+
+
+def test_registering_again_changes_nothing(params: Params) -> None:
+    before, receipt = list_models(), model_registry.RECEIPT.read_bytes()
+    register(params)
+    assert list_models() == before
+    assert model_registry.RECEIPT.read_bytes() == receipt
+    model = client().get_logged_model(client().get_model_version("cops", "1").source.removeprefix("models:/"))
+    assert len(model.metrics) == 3
+
+
+def test_a_new_checkpoint_is_challenger_until_promoted(params: Params) -> None:
+    old = Path("data/checkpoints/cops/demo_source/seed_0.safetensors").read_bytes()
+    make_cell(params, "cops", "demo_source", weight=9.0, losses=[1.5, 0.5], bonus=0.05)
+    register(params)
+    assert len(runs("cops/demo_source")) == 2
+    aliases = {row["version"]: row["aliases"] for row in list_models() if row["name"] == "cops"}
+    assert aliases == {1: ["champion"], 2: ["challenger"]}
+    assert resolve("models:/cops@challenger") == Path("data/checkpoints/cops/demo_source/seed_0.safetensors")
+    assert resolve("models:/cops@champion").read_bytes() == old  # no longer on disk: from MLflow's artifacts
+    assert promote("cops") == "cops: champion is now version 2 (was 1)"
+    assert promote("cops") == "cops: version 2 is champion already"
+    assert resolve("models:/cops@champion") == resolve("models:/cops/2")
+
+
+@pytest.mark.parametrize(
+    ("uri", "message"),
+    [
+        ("models:/cops", "write models:/KEY@champion"),
+        ("models:/cops/latest", "write models:/KEY@champion"),
+        ("models:/cosp@champion", "no such registered model; there are: anomalyclip, clip_zero, cops"),
+        ("models:/cops_paper@champion", "no such registered model"),
+        ("models:/cops@best", "no such alias; cops has: challenger, champion"),
+        ("models:/cops/7", "no such version; cops has: 1, 2"),
+    ],
+)
+def test_a_wrong_model_uri_says_what_there_is(params: Params, uri: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        resolve(uri)
+
+
+def test_the_served_model_takes_bytes_and_gives_score_and_heatmap(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Predictor:
+        def predict_images(self, images: list[bytes]) -> list[SimpleNamespace]:
+            return [SimpleNamespace(score=len(image) / 10, map=np.eye(3)) for image in images]
+
+    loaded: list[Path] = []
+    fake = ModuleType("zsad.predict")
+    fake.load_predictor = lambda path: loaded.append(path) or Predictor()  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "zsad.predict", fake)
+    with tracking.open_store():
+        import mlflow
+
+        model = mlflow.pyfunc.load_model("models:/cops@champion")
+    first, second = model.predict([b"12", b"12345"])
+    assert (first.score, second.score, first.label) == (0.2, 0.5, None)
+    import base64
+
+    import cv2
+
+    png = np.frombuffer(base64.b64decode(first.heatmap), np.uint8)
+    assert np.array_equal(cv2.imdecode(png, cv2.IMREAD_UNCHANGED), np.eye(3, dtype=np.uint8) * 255)
+    assert loaded[0].name == "seed_0.safetensors"
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+
+
+def test_the_source_that_serves_most_targets_is_registered_and_ties_follow_the_file(params: Params) -> None:
+    def params_with(*rules: str) -> Params:
+        raw = params.model_dump()
+        raw["sources"] = {"aux_b": {}, "aux_a": {}}
+        raw["datasets"] = {f"target_{n}": {"path": "x", "source": rule} for n, rule in enumerate(rules)}
+        raw["datasets"] |= {name: {"path": "x", "source": name} for name in ("aux_a", "aux_b")}
+        raw["learners"] = {"cops": {}}
+        return Params.model_validate(raw)
+
+    for rules, source, served in ((("aux_a", "aux_b"), "aux_b", 1), (("aux_a", "aux_b", "aux_a"), "aux_a", 2)):
+        two = params_with(*rules)
+        record = read_json(Path("data/checkpoints/cops/demo_source/checkpoint.json"))
+        for name in two.sources:
+            write_json(Path("data/checkpoints/cops") / name / "checkpoint.json", {**record, "source": name})
+        (candidate,) = candidates(two, [training for training, _ in current_trainings(two)])
+        assert (candidate.training.start["source"], candidate.targets) == (source, served)
+
+
+def test_a_checkpoint_that_is_not_the_recorded_one_is_refused(params: Params) -> None:
+    path = Path("data/checkpoints/clip_zero/demo_source/seed_1.safetensors")
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + b"?")
+    with pytest.raises(
+        UserError, match=r"seed_1\.safetensors: not the file .* dvc repro -f train@clip_zero-demo_source"
+    ):
+        register(params)
+    path.write_bytes(content)
+
+
+def test_a_store_that_does_not_answer_costs_seconds_and_one_line(
+    params: Params, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def outcome(reason: str) -> None:
+        started = time.monotonic()
+        assert tracking.send(journal_path("cops", "demo_source")) is False
+        assert time.monotonic() - started < 11
+        out, err = capfd.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert reason in err
+        assert "zsad track sync" in err
+
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        for uri, reason in (
+            ("http://127.0.0.1:9", "does not answer (NewConnectionError)"),
+            (f"http://127.0.0.1:{silent.getsockname()[1]}", "does not answer (ReadTimeoutError)"),
+            ("postgresql://me:secret@127.0.0.1:9/mlflow", "postgresql://127.0.0.1:9/mlflow: [Errno 111]"),
+            ("./mlruns", "./mlruns"),
+            (f"sqlite:///{Path('params.yaml').resolve()}", "file is not a database"),
+            (f"sqlite:///{Path('params.yaml/mlflow.db').absolute()}", "Not a directory"),
+        ):
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+            outcome(reason)
+    receipt = model_registry.RECEIPT
+    receipt.unlink()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match="does not answer"):
+        register(params)
+    assert not receipt.exists()
+
+
+def test_a_locked_store_costs_seconds_and_one_line(params: Params, capfd: pytest.CaptureFixture[str]) -> None:
+    connection = sqlite3.connect("mlflow.db", isolation_level=None)
+    connection.execute("BEGIN EXCLUSIVE")
+    started = time.monotonic()
+    assert tracking.send(journal_path("cops", "demo_source")) is False
+    connection.close()
+    with FileLock("mlflow.db.lock"):
+        assert tracking.send(journal_path("cops", "demo_source")) is False
+    assert time.monotonic() - started < store.ANSWER_SECONDS + store.LOCK_SECONDS + 3
+    assert capfd.readouterr().err.count("warning: not sent to MLflow") == 2
+    assert tracking.send(journal_path("cops", "demo_source"))
+
+
+def test_a_deleted_store_comes_back_from_the_files(params: Params, monkeypatch: pytest.MonkeyPatch) -> None:
+    def told() -> list[tuple[Any, ...]]:
+        return sorted((run.info.run_name, run.info.start_time, run.info.end_time, run.data.params) for run in runs())
+
+    before = told()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('second.db').absolute()}")  # as if mlflow.db were gone
+    journal_path("clip_zero", "demo_source").unlink()
+    assert tracking.sync(params) == {"runs": 5, "changed": 5, "rebuilt": 1}
+    assert tracking.sync(params)["changed"] == 0
+    after = told()
+    assert [row[0] for row in after] == [row[0] for row in before]
+    assert [row for row in after if row[0] != "clip_zero/demo_source"] == [
+        row for row in before if row[0] != "clip_zero/demo_source"
+    ]
+    (rebuilt,) = runs("clip_zero/demo_source")
+    assert rebuilt.data.tags["zsad.rebuilt"] == "from checkpoint.json"
+    assert rebuilt.data.metrics["demo_object/image_auroc"] == 0.8
+    register(params)
+    assert {row["name"]: row["aliases"] for row in list_models()}["cops"] == ["challenger", "champion"]
+
+
+def test_outside_a_repository_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
+    with pytest.raises(UserError, match="set MLFLOW_TRACKING_URI"):
+        tracking.store_uri()
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert tracking.store_uri() == f"sqlite:///{(tmp_path / 'mlflow.db').resolve()}"
