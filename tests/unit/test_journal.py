@@ -7,19 +7,17 @@ from typing import Any
 import pytest
 
 from zsad.errors import UserError
-from zsad.journal import Journal, lineage, read_events, recorder, system_sample
+from zsad.journal import Journal, lineage, read_events, system_sample
 from zsad.trainings import Training, flatten, read_trainings, target_means
 
-RECORD: dict[str, Any] = {
+START: dict[str, Any] = {
     "learner": "cops",
     "source": "demo_source",
     "method": "cops",
     "protocol": "strict",
     "config_hash": "c0",
-    "dataset_hash": "d0",
-    "settings": {"lr": 0.001},
-    "backbone": {"name": "embedded"},
-    "seeds": [0],
+    "params": {"lr": 0.001, "backbone": {"name": "embedded"}, "seeds": [0]},
+    "tags": {},
 }
 
 
@@ -31,12 +29,14 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(path: Path, losses: list[float], end: str | None = "sha", first: int = 0, **changes: Any) -> None:
     """Journal one process that trains the epochs from `first` on."""
-    report = recorder(path)
-    report("start", record={**RECORD, **changes}, n_images=12)
+    journal = Journal(path)
+    dataset = {"name": "demo_source", "hash": changes.pop("dataset_hash", "d0"), "n_images": 12}
+    journal.append("start", **START | changes, dataset=dataset)
     for epoch, loss in enumerate(losses, start=first):
-        report("epoch", seed=0, epoch=epoch, losses={"loss": loss}, seconds=1.0, images_per_second=12.0)
+        journal.append("epoch", seed=0, epoch=epoch, losses={"loss": loss}, seconds=1.0, images_per_second=12.0)
+        journal.append("system", **system_sample())
     if end:
-        report("end", checkpoints={"0": end}, wall_seconds=2.5)
+        journal.append("end", checkpoints={"0": end}, wall_seconds=2.5)
 
 
 def loss_points(training: Training) -> dict[int, float]:
@@ -105,9 +105,9 @@ def test_the_start_carries_parameters_and_the_load_is_sampled(path: Path) -> Non
     run(path, [2.0])
     (training,) = read_trainings(path)
     assert flatten(training.start["params"]) == {"lr": "0.001", "backbone.name": "embedded", "seeds": "[0]"}
-    assert training.start["dataset"] == {"name": "demo_source", "hash": "d0", "n_images": 12}
-    assert len(training.system) == 2
-    assert system_sample()["rss_mib"] > 1
+    loads = [point for point in training.points() if point.name == "system/rss_mib"]
+    assert [point.step for point in loads] == [0]
+    assert loads[0].value > 1
 
 
 def test_long_values_and_odd_names_fit_an_mlflow_store() -> None:

@@ -20,7 +20,7 @@ def micro_config(steps: int = 4) -> pretrain.PretrainConfig:
     architecture["model_cfg"]["vision_cfg"] |= {"image_size": 32, "layers": 3, "width": 64}
     architecture["model_cfg"]["text_cfg"] |= {"layers": 1, "width": 64, "heads": 1}
     architecture["model_cfg"]["embed_dim"] = 64
-    stream = StreamConfig(batch=4, pairs=2, pool=6, renders=2, side=32)
+    stream = StreamConfig(scenes=2, pairs=2, pool=4, renders=2, side=32, early_side=24, early_steps=2)
     return pretrain.PretrainConfig(steps=steps, warmup=2, save_every=1, stream=stream, architecture=architecture)
 
 

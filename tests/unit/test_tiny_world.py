@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from zsad.clip.tiny import tokens, world
-from zsad.clip.tiny.stream import OPEN, Stream, StreamConfig, patch_shares
+from zsad.clip.tiny.stream import OPEN, Stream, StreamConfig, patch_shares, views
+from zsad.clip.tiny.world.canvas import Canvas
 from zsad.clip.tiny.world.vocabulary import ALIASES, DEFECT_WORDS, texts
 
 DEMO_CLASSES = "linen terrazzo gasket tablet corduroy cork honeycomb gear key bulb retina histology tissue bone"
@@ -16,20 +17,42 @@ cropped close-up bright dark jpeg corrupted blurry small large for visual inspec
 
 
 @pytest.mark.parametrize("kind", world.KINDS)
-def test_every_kind_renders_both_states_with_exact_labels(kind: str) -> None:
-    for anomalous in (False, True):
-        sample = world.render(np.random.default_rng(7), anomalous, [kind], size=96)
-        assert sample.picture.shape == (96, 96, 3)
-        assert sample.picture.dtype == np.uint8
-        assert sample.picture.std() > 1
-        assert sample.mask.any() == anomalous == (sample.family is not None)
+def test_every_kind_renders_twins_that_differ_in_the_defect(kind: str) -> None:
+    scene = world.render(np.random.default_rng(7), [kind], size=96)
+    assert scene.normal.shape == scene.anomalous.shape == (96, 96, 3)
+    assert scene.normal.dtype == scene.anomalous.dtype == np.uint8
+    assert scene.normal.std() > 1
+    assert scene.mask.any()
+    difference = np.abs(scene.normal.astype(int) - scene.anomalous).max(-1)
+    assert difference[scene.mask].mean() > 4 * difference[~scene.mask].mean()
+
+
+@pytest.mark.parametrize("family", world.FAMILIES)
+def test_every_family_marks_its_extent(family: str) -> None:
+    rng, size = np.random.default_rng(3), 96
+    pictures = [world.MATERIALS[name](rng, size) for name in ("wood", "plastic", "felt")]
+    canvas = Canvas(pictures[0], np.ones((size, size), np.float32), *pictures[1:])
+    defect = world.DEFECTS[family](rng, canvas)
+    assert defect.picture.shape == canvas.picture.shape
+    assert 0 <= defect.extent.min() < defect.extent.max() <= 1
+    assert not np.allclose(defect.picture, canvas.picture)
 
 
 def test_rendering_depends_on_the_seed_alone() -> None:
-    first, again, other = (world.render(np.random.default_rng(seed), True) for seed in (3, 3, 4))
-    assert np.array_equal(first.picture, again.picture)
+    first, again, other = (world.render(np.random.default_rng(seed)) for seed in (3, 3, 4))
+    assert np.array_equal(first.anomalous, again.anomalous)
     assert np.array_equal(first.mask, again.mask)
-    assert not np.array_equal(first.picture, other.picture)
+    assert not np.array_equal(first.anomalous, other.anomalous)
+
+
+def test_views_of_a_scene_share_everything_but_the_defect() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(10):
+        normal, anomalous = views(rng, world.render(rng), 112)
+        assert normal.family is None
+        assert not normal.mask.any()
+        assert anomalous.mask.any()
+        assert normal.picture.shape == anomalous.picture.shape == (112, 112, 3)
 
 
 def test_every_kind_and_family_has_names() -> None:
@@ -69,7 +92,7 @@ def test_the_words_of_fixed_prompts_have_rows_of_their_own() -> None:
 
 
 def test_a_batch_depends_on_seed_and_step_and_can_start_anywhere() -> None:
-    config = StreamConfig(batch=4, pairs=2, pool=6, renders=2)
+    config = StreamConfig(scenes=2, pairs=2, pool=6, renders=2)
     from_start, from_second = iter(Stream(config, 5)), iter(Stream(config, 5, first=1))
     next(from_start)
     one, two = next(from_start), next(from_second)
@@ -78,7 +101,7 @@ def test_a_batch_depends_on_seed_and_step_and_can_start_anywhere() -> None:
 
 
 def test_a_batch_is_labelled_consistently() -> None:
-    batch = next(iter(Stream(StreamConfig(batch=24, pairs=3, pool=24, renders=1), 0)))
+    batch = next(iter(Stream(StreamConfig(scenes=12, pairs=3, pool=12, renders=1), 0)))
     assert np.array_equal(batch.shown.anomalous, batch.defect.max(1) > 0)
     assert np.array_equal(batch.shown.anomalous, batch.told.anomalous)
     named = batch.told.kind != OPEN

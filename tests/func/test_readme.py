@@ -1,0 +1,118 @@
+"""Every command of the README, run as it stands there, in the order in which it stands there."""
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.func.conftest import ROOT, Repo, make_repo
+
+README = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line.split("#")[0].strip()
+    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+]
+IN_CI = ["make repro", "make test"]  # .ci/run calls them
+ON_A_GPU = ["make paper"]  # and needs downloads: not exercised
+SMALL = ("seeds=[0]", "learners={cops: {epochs: 1, lr: 0.001}}")
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    return make_repo(tmp_path_factory.mktemp("readme") / "repo", *SMALL)
+
+
+def test_the_list_of_commands_is_the_readmes() -> None:
+    told = [
+        *IN_CI,
+        "dvc repro",
+        "zsad models",
+        "zsad gate --against HEAD",
+        "dvc exp run -S learners.cops.lr=0.0005",
+        "zsad predict models:/cops@champion photos/ --out predictions",
+        "zsad profile apply profiles/folder.yaml"
+        " datasets.my_source.path=/data/source datasets.my_parts.path=/data/parts",
+        "dvc repro",
+        "zsad datasets",
+        *ON_A_GPU,
+    ]
+    assert told == COMMANDS
+
+
+def test_ci_calls_the_two_commands() -> None:
+    ci = (ROOT / ".ci/run").read_text()
+    assert all(command in ci for command in IN_CI)
+
+
+def test_run_compare_and_try_a_setting(repo: Repo) -> None:
+    repo.run("dvc", "repro")
+    repo.commit("results")
+    assert "champion" in repo.run("zsad", "models")
+    assert "passed" in repo.run("zsad", "gate", "--against", "HEAD")
+    repo.run("dvc", "exp", "run", "-S", "learners.cops.lr=0.0005")
+    assert "lr: 0.0005" in (repo.path / "params.yaml").read_text()
+    repo.run("git", "checkout", ".")
+    repo.run("dvc", "repro")
+
+
+def test_own_pictures(repo: Repo) -> None:
+    (repo.path / "photos").mkdir()
+    for picture in sorted((repo.path / "data/raw/demo_texture/cork/test/burn_spot").iterdir())[:2]:
+        shutil.copy(picture, repo.path / "photos")
+    repo.run("zsad", "predict", "models:/cops@champion", "photos/", "--out", "predictions")
+    assert sorted(path.name for path in (repo.path / "predictions").iterdir()) == [
+        "000.png.heatmap.png", "000.png.overlay.png", "001.png.heatmap.png", "001.png.overlay.png", "scores.csv",
+    ]  # fmt: skip
+
+
+def test_mlflow_ui_shows_the_runs(repo: Repo) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["mlflow", "ui", "--port", str(port), "--workers", "1"]
+    server = subprocess.Popen(command, cwd=repo.path, env=repo.environment, start_new_session=True)
+    try:
+        found = _post(f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search", {"max_results": 10})
+        experiment = next(e["experiment_id"] for e in found["experiments"] if e["name"] == "zsad")
+        runs = _post(f"http://127.0.0.1:{port}/api/2.0/mlflow/runs/search", {"experiment_ids": [experiment]})
+        assert {run["info"]["run_name"] for run in runs["runs"]} == {"cops/demo_source"}
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+
+
+def _post(url: str, body: dict) -> dict:
+    """Answer of a server that may still be starting."""
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    deadline = time.monotonic() + 120
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return json.load(answer)
+        except (urllib.error.URLError, ConnectionError):
+            assert time.monotonic() < deadline, "mlflow ui did not answer"
+            time.sleep(0.5)
+
+
+def test_own_folders_as_datasets(repo: Repo, tmp_path: Path) -> None:
+    shutil.copytree(repo.path / "data/raw/demo_source", tmp_path / "source")
+    shutil.copytree(repo.path / "data/raw/demo_object", tmp_path / "parts")
+    places = [f"datasets.my_source.path={tmp_path}/source", f"datasets.my_parts.path={tmp_path}/parts"]
+    repo.run("zsad", "profile", "apply", "profiles/folder.yaml", *places)
+    repo.set("learners={cops: {epochs: 1}}")
+    repo.run("dvc", "repro")
+    assert "my_parts" in (repo.path / "metrics/leaderboard.csv").read_text()
+    assert f"{tmp_path}/parts" in repo.run("zsad", "datasets")
+
+    picture = next((tmp_path / "parts/gear/test/good").iterdir())
+    picture.unlink()
+    ran = repo.repro()
+    assert {"fetch@my_parts", "index@my_parts", "predict@cops-my_parts", "score@cops-my_parts"} <= set(ran)
+    assert "fetch@my_source" not in ran

@@ -1,0 +1,61 @@
+"""Which source's checkpoint a registered version holds."""
+
+from pathlib import Path
+
+import pytest
+
+from zsad.candidates import candidates
+from zsad.cells import CHECKPOINTS
+from zsad.config import Params
+from zsad.errors import UserError
+from zsad.io import write_json
+from zsad.trainings import current_trainings
+
+SOURCES = ("aux_b", "aux_a")
+
+
+@pytest.fixture(autouse=True)
+def checkpoints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for source in SOURCES:
+        record = {"learner": "cops", "source": source, "method": "cops", "protocol": "strict", "config_hash": "c"}
+        record |= {"seeds": [3, 4], "settings": {}, "backbone": {}, "dataset_hash": "d", "files": {"3": "x", "4": "y"}}
+        write_json(CHECKPOINTS / "cops" / source / "checkpoint.json", record)
+
+
+def params_with(*rules: str, protocol: str = "strict") -> Params:
+    """Targets that take their model from these sources, beside the sources themselves."""
+    targets = {f"target_{number}": rule for number, rule in enumerate(rules)} | {"aux_a": "aux_a", "aux_b": "aux_b"}
+    return Params.model_validate(
+        {
+            "seeds": [3, 4],
+            "backbones": {"default": {"name": "embedded", "pretrained": "embedded", "image_size": 112}},
+            "sources": {source: {} for source in SOURCES},
+            "datasets": {name: {"path": "x", "source": rule} for name, rule in targets.items()},
+            "learners": {"cops": {"protocol": protocol}},
+            "gate": {"cell": {}, "mean": {}},
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("rules", "source", "targets"),
+    [(("aux_a", "aux_b", "aux_a"), "aux_a", 2), (("aux_a", "aux_b"), "aux_b", 1)],
+    ids=["most targets", "tie: first under `sources`"],
+)
+def test_the_source_that_serves_most_targets_is_registered(rules: tuple[str, ...], source: str, targets: int) -> None:
+    params = params_with(*rules)
+    (candidate,) = candidates(params, list(current_trainings(params)))
+    assert candidate.tags["source"] == source
+    assert candidate.tags["targets_served"] == str(targets)
+    assert candidate.file == CHECKPOINTS / "cops" / source / "seed_3.safetensors"
+
+
+def test_protocol_paper_and_a_configuration_without_targets_are_not_registered() -> None:
+    for params in (params_with("aux_a", protocol="paper"), params_with()):
+        assert candidates(params, list(current_trainings(params))) == []
+
+
+def test_a_missing_checkpoint_names_the_stage_that_makes_it() -> None:
+    with pytest.raises(UserError, match=r"aux_a/checkpoint\.json: .*dvc repro train@cops-aux_a"):
+        candidates(params_with("aux_a"), [])

@@ -1,0 +1,71 @@
+"""The command line: exit codes and what they come with."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from zsad import __main__ as cli
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        ("fetch mvtec", "datasets.mvtec does not exist"),
+        ("index demo_source", "data/raw/demo_source: not fetched yet; run `dvc repro fetch@demo_source`"),
+        ("weights large", "backbones.large does not exist"),
+        ("code copps", "learners.copps does not exist; did you mean 'cops'?"),
+        ("train copps demo_source", "learners.copps does not exist; did you mean 'cops'?"),
+        ("train cops demo_source", "data/manifests/demo_source: no manifest"),
+        ("predict cops demo_sauce", "datasets.demo_sauce does not exist; did you mean 'demo_source'?"),
+        ("predict cops demo_texture", "dvc repro index@demo_texture"),
+        ("predict cops photos/ more/", "is a key of params.yaml and takes one dataset"),
+        ("predict nothing.safetensors photos/", "nothing.safetensors: no such file"),
+        ("score cops demo_texture", "run `dvc repro"),
+        ("aggregate", "dvc repro score@clip_zero-demo_source"),
+        ("profile apply nothing.yaml", "nothing.yaml: no such file"),
+    ],
+)
+def test_the_users_mistakes_exit_with_2_and_name_the_remedy(
+    command: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(command.split()) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+
+
+def test_our_faults_exit_with_70_and_show_where(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("zsad.code.write_code", lambda *_: 1 / 0)
+    assert cli.main(["code", "cops"]) == 70
+    error = capsys.readouterr().err
+    assert "ZeroDivisionError" in error
+    assert "fault of zsad" in error
+
+
+def test_no_command_is_a_usage_error() -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main([])
+    assert caught.value.code == 2
+
+
+def test_fetch_index_and_datasets(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["fetch", "demo_medical"]) == 0
+    assert cli.main(["index", "demo_medical"]) == 0
+    assert "histology: 4 train, 8 normal, 13 anomalous" in capsys.readouterr().out
+    assert cli.main(["datasets"]) == 0
+    table = capsys.readouterr().out
+    (row,) = [line for line in table.splitlines() if line.startswith("demo_medical")]
+    assert "True" in row
+    assert "image + pixel" in row

@@ -1,0 +1,124 @@
+"""Any pictures, one checkpoint: files and folders in; scores.csv, heatmaps and overlays out."""
+
+import csv
+import io
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from zsad import checkpoint
+from zsad.checkpoint import Header
+from zsad.errors import UserError
+from zsad.predictor import heatmap, load_predictor, overlay, predict_paths
+
+
+def noise(width: int, height: int, mode: str = "RGB") -> Image.Image:
+    values = np.random.RandomState(0).randint(0, 256, (height, width, 3), dtype=np.uint8)
+    return Image.fromarray(values).convert(mode)
+
+
+@pytest.fixture
+def save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Any, build: Callable[..., Any], backbone: Callable[..., Path]
+) -> Callable[..., Path]:
+    """save(protocol="strict", **backbone identity) → checkpoint file, in a folder that holds its backbone."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(backbone(), "data/weights/default")
+
+    def make(protocol: Any = "strict", **identity: Any) -> Path:
+        learner = build("anomalyclip", protocol=protocol)
+        described = {"name": "tiny", "pretrained": "openai", "sha256": clip.sha256, "image_size": clip.image_size}
+        header = Header(
+            learner="anomalyclip", method="anomalyclip", protocol=protocol, source="s", seed=0, config_hash="c",
+            settings=learner.config.model_dump(mode="json"), backbone={**described, **identity}, dataset_hash="d",
+        )  # fmt: skip
+        path = Path("model.safetensors")
+        checkpoint.save(path, learner, header)
+        return path
+
+    return make
+
+
+def test_a_folder_of_unlike_pictures(save: Callable[..., Path]) -> None:
+    photos = Path("photos")
+    (photos / "deep").mkdir(parents=True)
+    noise(40, 30).save(photos / "a.png")
+    noise(31, 57, "L").save(photos / "a.jpg")
+    noise(20, 20, "P").save(photos / "deep" / "palette.png")
+    noise(64, 16, "RGBA").save(photos / "deep" / "alpha.PNG")
+    (photos / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    (photos / "notes.txt").write_text("no picture")
+
+    assert predict_paths(load_predictor(save(), "cpu"), [photos], Path("out"), "object") == 1
+
+    with Path("out/scores.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == [
+        "photos/a.jpg", "photos/a.png", "photos/broken.png", "photos/deep/alpha.PNG", "photos/deep/palette.png",
+    ]  # fmt: skip
+    assert list(rows[0]) == ["path", "score", "label", "threshold", "error"]
+    broken = rows.pop(2)
+    assert "photos/broken.png: not a readable picture" in broken["error"]
+    assert broken["score"] == ""
+    assert all(0 <= float(row["score"]) <= 1 and row["error"] == "" for row in rows)
+    for kind in ("heatmap", "overlay"):
+        assert Image.open(f"out/a.png.{kind}.png").size == (40, 30)
+        assert Image.open(f"out/a.jpg.{kind}.png").size == (31, 57)
+        assert Image.open(f"out/deep/alpha.PNG.{kind}.png").size == (64, 16)
+
+
+def test_a_single_file_and_bytes_get_the_same_score(save: Callable[..., Path]) -> None:
+    noise(40, 30).save("one.png")
+    predictor = load_predictor(save(), "cpu")
+    predict_paths(predictor, [Path("one.png")], Path("out"), "object")
+    with Path("out/scores.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    (result,) = predictor.predict_images([Path("one.png").read_bytes()])
+    assert float(row["score"]) == pytest.approx(result.score, abs=1e-6)
+    assert result.map.shape == (30, 40)
+    assert result.size == (40, 30)
+    assert 0 <= result.map.min() <= result.map.max() <= 1
+
+
+def test_a_photo_is_turned_upright(save: Callable[..., Path]) -> None:
+    picture = noise(40, 30)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying on its side
+    stored = io.BytesIO()
+    picture.transpose(Image.Transpose.ROTATE_90).save(stored, "PNG", exif=exif)
+    upright = io.BytesIO()
+    picture.save(upright, "PNG")
+    turned, plain = load_predictor(save(), "cpu").predict_images([stored.getvalue(), upright.getvalue()])
+    assert turned.size == (40, 30)
+    assert turned.score == plain.score
+
+
+@pytest.mark.parametrize(("path", "message"), [("nothing", "no such file or folder"), ("empty", "no pictures there")])
+def test_nothing_to_score(save: Callable[..., Path], path: str, message: str) -> None:
+    Path("empty").mkdir()
+    with pytest.raises(UserError, match=f"{path}.*{message}"):
+        predict_paths(load_predictor(save(), "cpu"), [Path(path)], Path("out"), "object")
+
+
+def test_what_reads_the_target_is_not_for_use(save: Callable[..., Path]) -> None:
+    with pytest.raises(UserError, match="protocol `paper`, which reads the target"):
+        load_predictor(save(protocol="paper"), "cpu")
+
+
+def test_a_backbone_that_is_not_there_is_named(save: Callable[..., Path]) -> None:
+    with pytest.raises(UserError, match=r"needs ViT-X \(openai\).*dvc repro weights"):
+        load_predictor(save(name="ViT-X", sha256="0"), "cpu")
+
+
+def test_heat_has_an_absolute_scale_and_a_calm_picture_stays_itself() -> None:
+    picture = np.asarray(noise(4, 4))
+    cold, hot = np.zeros((4, 4)), np.ones((4, 4))
+    assert (overlay(picture, heatmap(cold), cold) == picture).all()
+    assert not (overlay(picture, heatmap(hot), hot) == picture).all()
+    assert heatmap(hot)[0, 0, 0] > heatmap(hot)[0, 0, 2]  # red
+    assert heatmap(cold)[0, 0, 0] < 64  # dark

@@ -1,0 +1,75 @@
+"""Profiles: what is replaced whole, what is merged, that comments stay and nothing invalid is written."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from zsad.config import load_params
+from zsad.errors import UserError
+from zsad.profiles import apply_profile
+from zsad.train import check_all_settings
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def params(tmp_path: Path) -> Path:
+    return Path(shutil.copy(ROOT / "params.yaml", tmp_path))
+
+
+@pytest.mark.parametrize("profile", ["paper", "folder"])
+def test_shipped_profiles_apply_and_every_setting_is_known(params: Path, profile: str) -> None:
+    apply_profile(ROOT / "profiles" / f"{profile}.yaml", [], params)
+    check_all_settings(load_params(params))
+
+
+def test_the_papers_constants_follow_the_source(params: Path) -> None:
+    apply_profile(ROOT / "profiles/paper.yaml", [], params)
+    loaded = load_params(params)
+    cops = loaded.configuration("cops")
+    assert loaded.backbone("default").image_size == 518
+    assert cops.source_for(loaded, "mvtec") == "visa"
+    assert cops.source_for(loaded, "visa") == "mvtec"
+    assert cops.settings_for("mvtec")["pool"] == 3
+    assert cops.settings_for("visa")["pool"] == 5
+
+
+def test_what_runs_is_replaced_whole_the_rest_merged_and_comments_stay(params: Path) -> None:
+    apply_profile(
+        ROOT / "profiles/folder.yaml", ["datasets.my_parts.path=/data/parts", "metrics.resolution=256"], params
+    )
+    loaded = load_params(params)
+    assert set(loaded.datasets) == {"my_source", "my_parts"}
+    assert loaded.dataset("my_parts").path == "/data/parts"
+    assert loaded.metrics.resolution == 256
+    assert loaded.metrics.aupro_fpr_limit == 0.3
+    text = params.read_text()
+    assert "# every learner is trained once per seed" in text
+    assert "# AUPRO integrates up to this false-positive rate" in text
+
+
+def test_a_whole_map_can_be_given_on_the_command_line(params: Path) -> None:
+    apply_profile(ROOT / "profiles/folder.yaml", ["sources={a: {}}", "datasets={a: {path: x}, b: {path: y}}"], params)
+    assert set(load_params(params).datasets) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("datasets.my_parts.pth=x", "unknown parameter 'datasets.my_parts.pth'"),
+        ("seeds", "expected KEY=VALUE"),
+        ("seeds.first=1", "seeds is not a block of keys"),
+    ],
+)
+def test_nothing_invalid_is_written(params: Path, assignment: str, message: str) -> None:
+    before = params.read_text()
+    with pytest.raises(UserError, match=message):
+        apply_profile(ROOT / "profiles/folder.yaml", [assignment], params)
+    assert params.read_text() == before
+    assert list(params.parent.iterdir()) == [params]
+
+
+def test_a_profile_that_is_not_there(params: Path) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        apply_profile(Path("profiles/nothing.yaml"), [], params)
