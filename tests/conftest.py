@@ -2,7 +2,7 @@
 
 import copy
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+
+torch.set_num_threads(1)  # tensors here are so small that threads cost more than they bring
 
 TINY = {
     "embed_dim": 128,
@@ -111,3 +113,51 @@ def build(clip: Any) -> Callable[..., Any]:
         return learner
 
     return partial(make, clip=clip)
+
+
+@pytest.fixture(scope="session")
+def open_clip_model(backbone: Callable[..., Path]) -> Any:
+    """open_clip's own model with the weights of `clip`, at its native 48 px."""
+    from open_clip.model import CLIP
+    from safetensors.torch import load_file
+
+    model = CLIP(**copy.deepcopy(TINY), quick_gelu=True)
+    model.load_state_dict(load_file(backbone() / "open_clip_model.safetensors"))
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
+def masks() -> Tensor:
+    """Masks [12, 72, 72] of `pictures`: every second image holds a 20 x 13 rectangle."""
+    values = torch.zeros(12, SIDE, SIDE)
+    for i in range(1, 12, 2):
+        values[i, 5 * i % 40 : 5 * i % 40 + 20, 3 * i % 30 : 3 * i % 30 + 13] = 1
+    return values
+
+
+@pytest.fixture(scope="session")
+def make_batch(masks: Tensor) -> Callable[..., Any]:
+    """make_batch(features of all twelve images, indices) → Batch."""
+    from zsad.learners.base import Batch
+
+    def make(features: Any, indices: Sequence[int]) -> Any:
+        pick = list(indices)
+        part = type(features)({name: value[pick] for name, value in features.tensors.items()})
+        return Batch(part, masks[pick], masks[pick].flatten(1).amax(1).long(), ["object"] * len(pick))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def vit_l_shapes() -> Any:
+    """A CLIP with ViT-L/14@336's widths and depths, without storage: enough to count a learner's parameters."""
+    from zsad.clip.backbone import Clip, ImageTower
+    from zsad.clip.text import TextTower
+
+    with torch.device("meta"):
+        norm = torch.nn.Identity()
+        image = ImageTower(
+            (None,) * 24, norm, torch.empty(1024), torch.empty(1370, 1024), norm, norm, torch.empty(1024, 768), 37
+        )
+        text = TextTower((None,) * 12, torch.empty(49408, 768), torch.empty(77, 768), norm, torch.empty(768, 768))
+    return Clip(image, text, 100.0, "", 518, 14, "quickgelu", torch.device("meta"))

@@ -189,7 +189,8 @@ def _register(_: argparse.Namespace) -> None:
 def _models(_: argparse.Namespace) -> None:
     from zsad.model_registry import list_models
 
-    _print_table(list_models())
+    rows = [{**row, "aliases": " ".join(row["aliases"]), **row["mean"]} for row in list_models()]
+    _print_table([{name: value for name, value in row.items() if name != "mean"} for row in rows])
 
 
 def _promote(arguments: argparse.Namespace) -> int:
@@ -206,9 +207,13 @@ def _promote(arguments: argparse.Namespace) -> int:
 
 
 def _track(_: argparse.Namespace) -> None:
+    from zsad.model_registry import RECEIPT, register
     from zsad.tracking import sync
 
-    print(", ".join(f"{count} {name}" for name, count in sync(load_params()).items()))
+    params = load_params()
+    print(", ".join(f"{count} {name}" for name, count in sync(params).items()))
+    if RECEIPT.is_file():  # what was registered before is registered again, in case the store is a new one
+        print(f"registered: {', '.join(register(params))}")
 
 
 def _gate(arguments: argparse.Namespace) -> int:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zsad.cells import CHECKPOINTS
 from zsad.config import Params
 from zsad.errors import UserError
 from zsad.io import file_sha256
-from zsad.trainings import CHECKPOINT_DIR, Training, read_cells, target_means
+from zsad.trainings import Training, read_cells, target_means
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Candidate:
 
 def checkpoint_file(training: Training, seed: str) -> Path:
     """Where the checkpoint of one seed lies."""
-    return CHECKPOINT_DIR / training.cell / f"seed_{seed}.safetensors"
+    return CHECKPOINTS / training.cell / f"seed_{seed}.safetensors"
 
 
 def candidates(params: Params, trainings: list[Training]) -> list[Candidate]:
@@ -65,7 +66,7 @@ def candidates(params: Params, trainings: list[Training]) -> list[Candidate]:
         source = max(params.sources, key=lambda name: serves[name])
         training = by_cell.get(f"{key}/{source}")
         if training is None:
-            where = CHECKPOINT_DIR / key / source / "checkpoint.json"
+            where = CHECKPOINTS / key / source / "checkpoint.json"
             raise UserError(f"{where}: no checkpoint to register; run `dvc repro train@{key}-{source}`")
         first = str(training.start["params"]["seeds"][0])
         found.append(Candidate(training, first, serves[source], read_cells(params, training)))

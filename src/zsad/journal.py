@@ -19,7 +19,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -58,30 +57,6 @@ class Journal:
                     f"{self.path}: no space left on the disk; free some and run the command again"
                 ) from error
             raise
-
-
-def recorder(path: Path) -> Callable[..., None]:
-    """A `report(event, **fields)` for training: journals each event, with lineage at the start and load by epoch."""
-    journal = Journal(path)
-
-    def report(event: str, **fields: Any) -> None:
-        if event == "start":
-            fields = {**start_fields(fields["record"], fields["n_images"]), "tags": lineage()}
-        journal.append(event, **fields)
-        if event in ("start", "epoch"):
-            journal.append("system", **system_sample())
-
-    return report
-
-
-def start_fields(record: Mapping[str, Any], n_images: int | None = None) -> dict[str, Any]:
-    """Fields of a `start` event, from what checkpoint.json says of a training."""
-    return {
-        **{name: record[name] for name in ("learner", "source", "method", "protocol", "config_hash")},
-        "params": {**record["settings"], "backbone": record["backbone"], "seeds": record["seeds"]},
-        "tags": {},
-        "dataset": {"name": record["source"], "hash": record["dataset_hash"], "n_images": n_images},
-    }
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:

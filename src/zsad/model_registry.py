@@ -19,12 +19,13 @@ from mlflow.entities.model_registry import ModelVersion
 
 from zsad import tracking
 from zsad.candidates import Candidate, candidates, check_files, checkpoint_file
+from zsad.cells import CHECKPOINTS
 from zsad.config import Params
 from zsad.errors import UserError
 from zsad.io import canonical_json, content_hash, file_sha256, write_json
 from zsad.journal import now_ms
 from zsad.tracking import Store, open_store, run_of
-from zsad.trainings import CHECKPOINT_DIR, Training, current_trainings, measured, target_means
+from zsad.trainings import Training, current_trainings, measured, target_means
 
 RECEIPT = Path("data/registry/receipt.json")
 SERVING = Path(__file__).with_name("serving.py")
@@ -37,7 +38,7 @@ def register(params: Params) -> dict[str, Any]:
     Registering what is registered already changes nothing. Raises StoreError when MLflow cannot be reached: no
     receipt is written then, so the next `dvc repro` tries again.
     """
-    trainings = [training for training, _ in current_trainings(params)]
+    trainings = list(current_trainings(params))
     chosen = candidates(params, trainings)
     for training in trainings:
         check_files(training)
@@ -92,7 +93,7 @@ def resolve(uri: str) -> Path:
         if "checkpoint_sha256" not in tags:
             raise UserError(f"{uri}: not registered by zsad; `zsad models` lists what is")
         name = f"seed_{tags['seed']}.safetensors"
-        local = CHECKPOINT_DIR / key / tags["source"] / name
+        local = CHECKPOINTS / key / tags["source"] / name
         if local.is_file() and file_sha256(local) == tags["checkpoint_sha256"]:
             return local
         folder = store.client.get_logged_model(_model_id(version)).artifact_location

@@ -31,7 +31,7 @@ class AnomalyDetector(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the checkpoint; this is when torch is imported."""
-        from zsad.predict import load_predictor
+        from zsad.predictor import load_predictor
 
         self.predictor = load_predictor(Path(context.artifacts["checkpoint"]))
 

@@ -98,7 +98,7 @@ def sync(params: Params) -> dict[str, int]:
     """
     known = [training for path in sorted(JOURNAL_DIR.glob("*/*.jsonl")) for training in read_trainings(path)]
     contents = {training.content for training in known}
-    current = [training for training, _ in current_trainings(params)]
+    current = list(current_trainings(params))
     rebuilt = [training for training in current if training.content not in contents]
     cells = [read_cells(params, training) for training in current]
     changed = set()

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from zsad.cells import CHECKPOINTS
 from zsad.config import Params
 from zsad.errors import UserError
 from zsad.io import content_hash, read_json
-from zsad.journal import read_events, start_fields
+from zsad.journal import read_events
+from zsad.metrics.results import cell_path, read_cell
 
-CHECKPOINT_DIR = Path("data/checkpoints")
-CELL_DIR = Path("metrics/cells")
 MAX_PARAM_CHARS = 500
 MAX_KEY_CHARS = 250
 
@@ -101,29 +101,29 @@ def read_trainings(path: Path) -> list[Training]:
     return list({training.identity: training for training in reversed(found)}.values())[::-1]
 
 
-def current_trainings(params: Params) -> Iterator[tuple[Training, dict[str, Any]]]:
-    """The trainings whose checkpoints are on disk, told without losses, each with its checkpoint.json."""
+def current_trainings(params: Params) -> Iterator[Training]:
+    """The trainings whose checkpoints are on disk, told without losses."""
     for key in params.learners:
         for source in params.sources:
-            file = CHECKPOINT_DIR / key / source / "checkpoint.json"
+            file = CHECKPOINTS / key / source / "checkpoint.json"
             if file.is_file() and "unused" not in (record := read_json(file)):
                 time_ms = file.stat().st_mtime_ns // 1_000_000
-                start = {**start_fields(record), "tags": {"zsad.rebuilt": "from checkpoint.json"}}
-                yield Training(start, time_ms, end={"checkpoints": record["files"], "time": time_ms}), record
+                end = {"checkpoints": record["files"], "time": time_ms}
+                yield Training(_start_of(record), time_ms, end=end)
 
 
 def read_cells(params: Params, training: Training) -> list[dict[str, Any]]:
-    """The result files of the present datasets that came from this very training."""
+    """The result files of the present datasets that came from this very training; untrained methods have no source."""
     start = training.start
-    files = [CELL_DIR / start["learner"] / f"{dataset}.json" for dataset in params.datasets]
-    cells = [read_json(file) for file in files if file.is_file()]
-    same = [cell for cell in cells if (cell["source"], cell["config_hash"]) == (start["source"], start["config_hash"])]
-    return [cell for cell in same if measured(cell)]
+    present = [name for name in params.datasets if cell_path(start["learner"], name).is_file()]
+    cells = [read_cell(start["learner"], name) for name in present]
+    own = [cell for cell in cells if cell["source"] in (None, start["source"])]
+    return [cell for cell in own if cell["config_hash"] == start["config_hash"] and measured(cell)]
 
 
 def measured(cell: dict[str, Any]) -> dict[str, float]:
     """Metrics of a cell that have a value: means over seeds, in [0,1]."""
-    return {name: value for name, value in (cell.get("mean") or {}).items() if value is not None}
+    return {name: value for name, value in cell["mean"].items() if value is not None}
 
 
 def target_means(cells: list[dict[str, Any]]) -> dict[str, float]:
@@ -131,6 +131,16 @@ def target_means(cells: list[dict[str, Any]]) -> dict[str, float]:
     names = sorted({name for cell in cells for name in measured(cell)})
     values = {name: [measured(cell)[name] for cell in cells if name in measured(cell)] for name in names}
     return {name: sum(column) / len(column) for name, column in values.items()}
+
+
+def _start_of(record: dict[str, Any]) -> dict[str, Any]:
+    """A `start` event, as far as checkpoint.json knows it."""
+    return {
+        **{name: record[name] for name in ("learner", "source", "method", "protocol", "config_hash")},
+        "params": {"seeds": record["seeds"], "backbone": record["backbone"], **record["settings"]},
+        "tags": {"zsad.rebuilt": "from checkpoint.json"},
+        "dataset": {"name": record["source"], "hash": record["dataset_hash"]},
+    }
 
 
 def flatten(params: dict[str, Any], prefix: str = "") -> dict[str, str]:

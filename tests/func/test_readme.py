@@ -1,5 +1,6 @@
 """Every command of the README, run as it stands there, in the order in which it stands there."""
 
+import csv
 import json
 import re
 import shutil
@@ -70,6 +71,30 @@ def test_own_pictures(repo: Repo) -> None:
     assert sorted(path.name for path in (repo.path / "predictions").iterdir()) == [
         "000.png.heatmap.png", "000.png.overlay.png", "001.png.heatmap.png", "001.png.overlay.png", "scores.csv",
     ]  # fmt: skip
+
+
+def test_the_registered_model_is_an_mlflow_model(repo: Repo) -> None:
+    program = (
+        "import sys, json, mlflow; from pathlib import Path;"
+        "model = mlflow.pyfunc.load_model('models:/cops@champion');"
+        "(answer,) = model.predict([Path(sys.argv[1]).read_bytes()]);"
+        "print('score', answer['score'], answer['heatmap'][:11])"
+    )
+    answer = repo.run("python", "-c", program, "photos/000.png").splitlines()[-1]
+    with (repo.path / "predictions/scores.csv").open() as file:
+        score = float(next(csv.DictReader(file))["score"])
+    word, served, picture = answer.split()
+    assert word == "score"
+    assert float(served) == pytest.approx(score, abs=1e-6)
+    assert picture == "iVBORw0KGgo"  # a PNG in base64
+
+
+def test_mlflow_can_be_rebuilt_from_files(repo: Repo) -> None:
+    (repo.path / "mlflow.db").unlink()
+    shutil.rmtree(repo.path / "mlartifacts")
+    repo.run("zsad", "track", "sync")
+    (line,) = [line for line in repo.run("zsad", "models").splitlines() if line.startswith("cops")]
+    assert "challenger champion" in line
 
 
 def test_mlflow_ui_shows_the_runs(repo: Repo) -> None:

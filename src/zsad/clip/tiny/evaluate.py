@@ -22,7 +22,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from . import embedded, model, tokens
-from .stream import view
+from .stream import views
 from .world import HELD_OUT, render
 
 NORMAL = [
@@ -123,7 +123,7 @@ def rendered(kinds: list[str], count: int, seed: int = 10_000) -> Iterator[Pictu
     side = embedded.config()["model_cfg"]["vision_cfg"]["image_size"]
     for i in range(count):
         rng = np.random.default_rng((seed, i))
-        seen = view(rng, render(rng, i % 2 == 0, kinds), side)
+        seen = views(rng, render(rng, kinds), side)[i % 2]
         yield Picture(seen.picture, seen.family is not None, seen.mask)
 
 

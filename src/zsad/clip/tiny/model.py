@@ -35,6 +35,26 @@ def build(config: dict[str, Any], vocabulary: int) -> open_clip.CLIP:
     return open_clip.CLIP(**model_cfg)
 
 
+@torch.no_grad()
+def initialise(model: open_clip.CLIP) -> None:
+    """Start the image tower where attention is local: sinusoidal positions, keys like queries.
+
+    A tower that starts at random spends most of a short pretraining on finding out which patches are neighbours.
+    """
+    tower = model.visual
+    position_LC = tower.positional_embedding
+    position_LC.zero_()
+    side = round((len(position_LC) - 1) ** 0.5)
+    frequency_F = torch.pi * 2 ** torch.linspace(-1, 2.5, position_LC.shape[1] // 4)
+    angle_LF = torch.linspace(-1, 1, side)[:, None] * frequency_F
+    wave_LF = torch.cat([angle_LF.sin(), angle_LF.cos()], dim=1) * 0.5
+    rows, columns = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    position_LC[1:] = torch.cat([wave_LF[rows.flatten()], wave_LF[columns.flatten()]], dim=1)
+    for block in tower.transformer.resblocks:
+        queries, keys, _ = block.attn.in_proj_weight.chunk(3)
+        keys.copy_(queries / 2)
+
+
 def encode_image(model: open_clip.CLIP, pixels_BCHW: Tensor) -> ImageFeatures:
     """All the features that the losses look at, from one pass over normalised pixels."""
     tower = model.visual

@@ -26,15 +26,15 @@ from .stream import Batch, Stream, StreamConfig
 class PretrainConfig:
     """Everything that decides the weights."""
 
-    steps: int = 2400
+    steps: int = 2000
     seed: int = 0
-    lr: float = 1e-3
+    lr: float = 5e-4
     warmup: int = 200
     weight_decay: float = 0.05
     local_weight: float = 1.0
     state_weight: float = 1.0
     save_every: int = 100
-    stream: StreamConfig = field(default_factory=lambda: StreamConfig(early_steps=1600))
+    stream: StreamConfig = field(default_factory=lambda: StreamConfig(early_steps=1300))
     architecture: dict[str, Any] = field(default_factory=embedded.config)
 
 
@@ -45,6 +45,7 @@ class Pretraining:
         torch.manual_seed(config.seed)
         self.config, self.out, self.step = config, out, 0
         self.model = model.build(config.architecture, len(tokens.kept_ids()) + 1)
+        model.initialise(self.model)
         self.optimizer = torch.optim.AdamW(
             _groups(self.model, config.weight_decay), lr=config.lr, betas=(0.9, 0.98), fused=True
         )

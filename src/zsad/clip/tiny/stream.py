@@ -1,7 +1,8 @@
 """An endless, reproducible stream of training batches.
 
-Rendering costs more than an augmented view, so pictures live in a pool: each step renders a few new ones, drops the
-oldest and draws its batch of views from all of them. Picture i and batch t depend on (seed, i) and (seed, t) alone.
+Every scene comes as two views that differ in nothing but the defect, so that no material or object tells the state.
+Rendering costs more than an augmented view, so pictures live in a pool: each step renders a few new scenes, drops the
+oldest and draws its batch of views from all of them. Scene i and batch t depend on (seed, i) and (seed, t) alone.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
 from . import tokens
-from .world import FAMILIES, HELD_OUT, KINDS, Caption, Sample, describe, render, state_pair
+from .world import FAMILIES, HELD_OUT, KINDS, Caption, Scene, describe, render, state_pair
 from .world.fields import Rng
 from .world.imaging import expose
 
 _RENDER, _BATCH = 0, 1
-_LEAST_SHARE = 0.3
+_LEAST_SHARE, _COVERED = 0.3, 50
 OPEN = -1
 """Kind or family of a caption that leaves it open."""
 
@@ -31,11 +32,10 @@ OPEN = -1
 class StreamConfig:
     """How much is drawn, how often a rendered picture is seen, and how large: small pictures first, they cost less."""
 
-    batch: int = 64
+    scenes: int = 32
     pairs: int = 16
-    pool: int = 1024
-    renders: int = 12
-    anomalous: float = 0.6
+    pool: int = 768
+    renders: int = 10
     kinds: tuple[str, ...] = tuple(k for k in KINDS if k not in HELD_OUT)
     side: int = 112
     early_side: int = 72
@@ -55,7 +55,7 @@ class Batch(NamedTuple):
     """One step's worth of data."""
 
     pixels: NDArray[np.uint8]
-    """[B, H, W, 3]."""
+    """[B, H, W, 3]; a normal and an anomalous view of each scene in turn."""
     defect: NDArray[np.float32]
     """[B, N] share of each patch that is defective."""
     shown: Claims
@@ -69,7 +69,9 @@ class View(NamedTuple):
     """A picture as the model sees it."""
 
     picture: NDArray[np.uint8]
+    """[H, W, 3]."""
     mask: NDArray[np.bool_]
+    """[H, W], empty for a normal picture."""
     kind: str
     family: str | None
 
@@ -91,49 +93,54 @@ class Stream(IterableDataset):
             pool.extend(self._render(newest + i) for i in range(self.config.renders))
             step += 1
 
-    def _render(self, index: int) -> Sample:
-        rng = np.random.default_rng((self.seed, _RENDER, index))
-        return render(rng, bool(rng.random() < self.config.anomalous), list(self.config.kinds))
+    def _render(self, index: int) -> Scene:
+        return render(np.random.default_rng((self.seed, _RENDER, index)), self.config.kinds)
 
-    def _batch(self, step: int, pool: deque[Sample]) -> Batch:
+    def _batch(self, step: int, pool: deque[Scene]) -> Batch:
         rng = np.random.default_rng((self.seed, _BATCH, step))
         side = self.config.early_side if step < self.config.early_steps else self.config.side
-        chosen = rng.choice(len(pool), self.config.batch, replace=self.config.batch > len(pool))
-        views = [view(rng, pool[i], side) for i in chosen]
-        captions = [describe(rng, v.kind, v.family) for v in views]
+        chosen = rng.choice(len(pool), self.config.scenes, replace=self.config.scenes > len(pool))
+        seen = [twin for i in chosen for twin in views(rng, pool[i], side)]
+        captions = [describe(rng, v.kind, v.family) for v in seen]
         normal, anomalous = zip(*(state_pair(rng) for _ in range(self.config.pairs)), strict=True)
         return Batch(
-            np.stack([v.picture for v in views]),
-            np.stack([patch_shares(v.mask, self.config.patch) for v in views]),
-            _claims([Caption("", v.family is not None, v.kind, v.family) for v in views]),
+            np.stack([v.picture for v in seen]),
+            np.stack([patch_shares(v.mask, self.config.patch) for v in seen]),
+            _claims([Caption("", v.family is not None, v.kind, v.family) for v in seen]),
             _claims(captions),
             tokens.encode([c.text for c in (*captions, *normal, *anomalous)]),
         )
 
 
-def view(rng: Rng, sample: Sample, side: int) -> View:
-    """A random crop, flip and exposure of a sample; a crop that misses the defect shows a normal picture."""
-    picture, mask = _crop(rng, sample)
+def views(rng: Rng, scene: Scene, side: int) -> tuple[View, View]:
+    """A random crop, turn and exposure of a scene, without and with its defect."""
+    window = _window(rng, scene.mask)
     turn, flip = int(rng.integers(4)) if rng.random() < 0.5 else 0, rng.random() < 0.5
-    turned, turned_mask = (np.rot90(a[:, ::-1] if flip else a, turn) for a in (picture, mask.astype(np.float32)))
-    seen = cv2.resize(np.ascontiguousarray(turned), (side, side), interpolation=cv2.INTER_AREA)
-    defect = cv2.resize(np.ascontiguousarray(turned_mask), (side, side), interpolation=cv2.INTER_AREA) > 0.25
-    return View(expose(rng, seen.astype(np.uint8)), defect, sample.kind, sample.family if defect.any() else None)
+    exposure = int(rng.integers(2**31))
+
+    def seen(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        turned = np.rot90(picture[window][:, :: -1 if flip else 1], turn)
+        small = cv2.resize(np.ascontiguousarray(turned), (side, side), interpolation=cv2.INTER_AREA)
+        return small.astype(np.uint8)
+
+    normal, anomalous = (expose(np.random.default_rng(exposure), seen(p)) for p in (scene.normal, scene.anomalous))
+    mask = seen(scene.mask.astype(np.uint8) * 255) > _COVERED
+    return View(normal, np.zeros_like(mask), scene.kind, None), View(anomalous, mask, scene.kind, scene.family)
 
 
-def _crop(rng: Rng, sample: Sample) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    size, area = len(sample.mask), sample.mask.sum()
+def _window(rng: Rng, mask: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The whole picture, or a part that still holds a good share of the defect."""
+    size, area = len(mask), mask.sum()
     for _ in range(4):
-        if rng.random() < 0.4:
+        if rng.random() < 0.35:
             break
-        zoom, aspect = rng.uniform(0.45, 1), rng.uniform(0.8, 1.25)
+        zoom, aspect = rng.uniform(0.4, 1), rng.uniform(0.8, 1.25)
         height, width = (int(min(size, size * zoom * f)) for f in (aspect**0.5, aspect**-0.5))
         top, left = int(rng.integers(size - height + 1)), int(rng.integers(size - width + 1))
         window = (slice(top, top + height), slice(left, left + width))
-        left_over = sample.mask[window].sum()
-        if left_over == 0 or left_over >= _LEAST_SHARE * area:
-            return sample.picture[window], sample.mask[window]
-    return sample.picture, sample.mask
+        if mask[window].sum() >= _LEAST_SHARE * area:
+            return window
+    return slice(0, size), slice(0, size)
 
 
 def patch_shares(mask: NDArray[np.bool_], patch: int) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """A procedural world of surfaces, objects and scans, with and without defects, and captions for them."""
 
 from .captions import Caption, describe, state_pair
-from .scene import DEFECTS, FAMILIES, HELD_OUT, KINDS, MATERIALS, OBJECTS, SCANS, Sample, render
+from .scene import DEFECTS, FAMILIES, HELD_OUT, KINDS, MATERIALS, OBJECTS, SCANS, Scene, render
 
 __all__ = [
     "DEFECTS",
@@ -12,7 +12,7 @@ __all__ = [
     "OBJECTS",
     "SCANS",
     "Caption",
-    "Sample",
+    "Scene",
     "describe",
     "render",
     "state_pair",

@@ -1,7 +1,8 @@
-"""One labelled picture of the world: what it shows, in which state, and where the defect is."""
+"""A scene of the world: what it shows, without and with a defect, and where the defect is."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -32,34 +33,35 @@ _GROWTH_OF = {"skin": "lesion", "colon": "polyp"}
 _SMALLEST, _FAINTEST, _TRIES = 14, 0.05, 5
 
 
-class Sample(NamedTuple):
-    """A rendered picture with its labels."""
+class Scene(NamedTuple):
+    """The same view twice, without and with a defect: nothing but the defect tells the two apart."""
 
-    picture: NDArray[np.uint8]
+    normal: NDArray[np.uint8]
+    """[S, S, 3] RGB."""
+    anomalous: NDArray[np.uint8]
     """[S, S, 3] RGB."""
     mask: NDArray[np.bool_]
-    """[S, S], true on the defect; empty for a normal picture."""
+    """[S, S], true on the defect of the anomalous picture; never empty."""
     kind: str
     """Key of MATERIALS, OBJECTS or SCANS."""
-    family: str | None
-    """Key of DEFECTS, or `None` for a normal picture."""
+    family: str
+    """Key of DEFECTS."""
 
 
-def render(rng: Rng, anomalous: bool, kinds: list[str] = KINDS, size: int = SIZE) -> Sample:
-    """Draw a picture of one of `kinds`; an anomalous one always has a nonempty mask."""
+def render(rng: Rng, kinds: Sequence[str] = KINDS, size: int = SIZE) -> Scene:
+    """Draw a scene of one of `kinds`."""
     while True:
         kind = _pick(rng, kinds)
         canvas = _normal_canvas(rng, kind, size)
-        if not anomalous:
-            return Sample(_to_bytes(imaging.illuminate(rng, canvas.picture)), np.zeros((size, size), bool), kind, None)
         for _ in range(_TRIES):
             family = _pick_family(rng, kind)
             picture, mask = _spoil(rng, canvas, family)
             if _visible(canvas.picture, picture, mask):
-                return Sample(_to_bytes(imaging.illuminate(rng, picture)), mask, kind, family)
+                light = int(rng.integers(2**31))
+                return Scene(_finish(light, canvas.picture), _finish(light, picture), mask, kind, family)
 
 
-def _pick(rng: Rng, kinds: list[str]) -> str:
+def _pick(rng: Rng, kinds: Sequence[str]) -> str:
     """A kind, the groups being drawn first: surfaces 45 %, objects 37 %, scans 18 %."""
     groups = [[k for k in kinds if k in group] for group in (MATERIALS, OBJECTS, SCANS)]
     weights = np.array([0.45, 0.37, 0.18]) * [bool(g) for g in groups]
@@ -128,5 +130,6 @@ def _visible(before: Array, after: Array, mask: NDArray[np.bool_]) -> bool:
     return float(np.abs(after - before).max(-1)[mask].mean()) >= _FAINTEST
 
 
-def _to_bytes(picture: Array) -> NDArray[np.uint8]:
-    return np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)
+def _finish(light: int, picture: Array) -> NDArray[np.uint8]:
+    lit = imaging.illuminate(np.random.default_rng(light), picture)
+    return np.round(np.clip(lit, 0, 1) * 255).astype(np.uint8)
