@@ -183,8 +183,9 @@ class Trainer:
             for name, value in {"loss": total, **terms}.items():
                 sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value.detach() * len(indices)
         losses = {name: (value / len(self.data)).item() for name, value in sums.items()}
-        if not all(math.isfinite(value) for value in losses.values()):
-            raise UserError(f"params.yaml: {label}: the loss is not finite ({losses}); lower {self.where}.lr")
+        finite = all(math.isfinite(value) for value in losses.values())
+        if not finite or not all(tensor.isfinite().all() for tensor in learner.state_dict().values()):
+            raise UserError(f"params.yaml: {label}: loss or parameters not finite ({losses}); lower {self.where}.lr")
         return losses
 
 

@@ -78,7 +78,7 @@ def test_the_registered_model_is_an_mlflow_model(repo: Repo) -> None:
         "import sys, json, mlflow; from pathlib import Path;"
         "model = mlflow.pyfunc.load_model('models:/cops@champion');"
         "(answer,) = model.predict([Path(sys.argv[1]).read_bytes()]);"
-        "print('score', answer['score'], answer['heatmap'][:11])"
+        "print('score', answer.score, answer.heatmap[:11])"
     )
     answer = repo.run("python", "-c", program, "photos/000.png").splitlines()[-1]
     with (repo.path / "predictions/scores.csv").open() as file:

@@ -12,8 +12,9 @@ from zsad.clip.tiny.world.vocabulary import ALIASES, DEFECT_WORDS, texts
 
 DEMO_CLASSES = "linen terrazzo gasket tablet corduroy cork honeycomb gear key bulb retina histology tissue bone"
 DEMO_DEFECTS = "snag notch rib burn crushed tooth shaft dent haemorrhage exudate fracture cyst"
-FIXED_WORDS = """object . damaged X N A a photo of the my one flawless perfect unblemished without with flaw defect damage
-cropped close-up bright dark jpeg corrupted blurry small large for visual inspection anomaly detection broken crack"""
+FIXED_WORDS = """object . damaged X N A a photo of the my one flawless perfect unblemished without with flaw defect
+damage cropped close-up bright dark jpeg corrupted blurry small large
+for visual inspection anomaly detection broken crack"""
 
 
 @pytest.mark.parametrize("kind", world.KINDS)

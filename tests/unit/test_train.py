@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load
 
 from zsad import train as trainer
 from zsad.config import Params
@@ -128,6 +129,24 @@ def test_seeds_do_not_depend_on_each_other(workplace):
     assert (CHECKPOINT / "seed_1.safetensors").read_bytes() == together
 
 
+def test_each_epoch_has_its_own_order_and_keeps_the_partial_batch(workplace, monkeypatch):
+    from zsad.source_data import SourceData
+
+    seen, batch = [], SourceData.batch
+    monkeypatch.setattr(SourceData, "batch", lambda self, indices: (seen.append(indices), batch(self, indices))[1])
+    run("anomalyclip", seeds=(0, 1))
+    assert [len(indices) for indices in seen] == [4, 2] * 4  # two seeds of two epochs
+    orders = [seen[i] + seen[i + 1] for i in range(0, 8, 2)]
+    assert all(sorted(order) == list(range(6)) for order in orders)
+    assert len({tuple(order) for order in orders}) == 4
+
+
+def test_each_seed_starts_elsewhere(workplace):
+    files = run("anomalyclip", seeds=(0, 1), epochs=0)
+    tensors = [load(files[f"seed_{seed}.safetensors"]) for seed in (0, 1)]
+    assert not any(torch.equal(tensors[0][name], tensors[1][name]) for name in tensors[0])
+
+
 def test_untrained_method_writes_one_seed(workplace):
     files = run("clip_zero", seeds=(3, 4))
     assert set(files) == {"checkpoint.json", "seed_3.safetensors"}
@@ -140,10 +159,17 @@ def test_loss_that_is_not_finite_is_named(workplace):
     assert not CHECKPOINT.exists()
 
 
-def test_parameters_that_end_up_infinite_are_not_saved(workplace):
-    """One step may spoil the parameters after the last loss was still finite."""
-    with pytest.raises(UserError, match=r"learners\.mine"):
-        run("cops", lr=1e38, epochs=1, train_batch_size=6)
+def test_parameters_that_end_up_infinite_are_not_saved(workplace, monkeypatch):
+    """The last step may spoil the parameters after every loss was finite."""
+
+    class Spoiling(torch.optim.Adam):
+        def step(self, *arguments, **options):
+            super().step(*arguments, **options)
+            self.param_groups[0]["params"][0].data.view(-1)[0] = float("inf")
+
+    monkeypatch.setattr(torch.optim, "Adam", Spoiling)
+    with pytest.raises(UserError, match=r"not finite.*lower learners\.mine\.lr"):
+        run("cops", epochs=1, train_batch_size=6)
     assert not CHECKPOINT.exists()
 
 
