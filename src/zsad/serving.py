@@ -41,10 +41,7 @@ class AnomalyDetector(PythonModel):
             results = self.predictor.predict_images(model_input)
         except UserError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
-        return [
-            Prediction(score=result.score, label=getattr(result, "label", None), heatmap=encode_heatmap(result.map))
-            for result in results
-        ]
+        return [Prediction(score=result.score, heatmap=encode_heatmap(result.map)) for result in results]
 
 
 def encode_heatmap(values: np.ndarray) -> str:

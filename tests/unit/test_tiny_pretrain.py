@@ -97,3 +97,9 @@ def test_state_axis_is_the_logit_of_the_two_way_softmax() -> None:
     pair = F.normalize(texts, dim=-1) @ feature * 14
     assert torch.allclose((14 * feature @ axis[0]).sigmoid(), pair.softmax(-1)[1], atol=1e-6)
     assert torch.allclose(axis[0], prototype)
+
+
+def test_peaks_look_everywhere_in_normal_pictures_and_at_the_defect_in_others() -> None:
+    logits = torch.tensor([[3.0, 1.0, 2.0], [3.0, 1.0, 2.0]])[None, ..., None]
+    share = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.5, 1.0]])
+    assert losses.peaks(logits, share).flatten().tolist() == [3.0, 2.0]

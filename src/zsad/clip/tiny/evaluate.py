@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -129,18 +129,25 @@ def rendered(kinds: list[str], count: int, seed: int = 10_000) -> Iterator[Pictu
 
 def folder(category: Path) -> Iterator[Picture]:
     """The test pictures of one category in MVTec layout."""
-    side = embedded.config()["model_cfg"]["vision_cfg"]["image_size"]
     for path in sorted((category / "test").glob("*/*")):
-        pixels = cv2.cvtColor(cv2.imread(str(path), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if pixels is None:
+            raise SystemExit(f"{path}: not a picture")
         anomalous = path.parent.name != "good"
-        mask = cv2.imread(
-            str(category / "ground_truth" / path.parent.name / f"{path.stem}_mask.png"), cv2.IMREAD_GRAYSCALE
-        )
-        if mask is not None:
-            mask = cv2.resize((mask > 127).astype(np.float32), (side, side), interpolation=cv2.INTER_AREA) > 0.3
-        elif not anomalous:
-            mask = np.zeros((side, side), bool)
-        yield Picture(cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA), anomalous, mask)
+        mask = _mask(category / "ground_truth" / path.parent.name / f"{path.stem}_mask.png") if anomalous else None
+        squashed = _squash(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)).astype(np.uint8)
+        yield Picture(squashed, anomalous, mask if anomalous else np.zeros(squashed.shape[:2], bool))
+
+
+def _mask(path: Path) -> NDArray[np.bool_] | None:
+    if not path.exists():
+        return None
+    return _squash((np.asarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)) > 127).astype(np.float32)) > 0.3
+
+
+def _squash(picture: NDArray[Any]) -> NDArray[Any]:
+    side = embedded.config()["model_cfg"]["vision_cfg"]["image_size"]
+    return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -157,6 +164,8 @@ def main(arguments: list[str] | None = None) -> int:
         sets |= {"all held out": (rendered(HELD_OUT, 4 * options.count), "object")}
     else:
         categories = sorted(p.parent for p in options.folder.glob("*/*/test"))
+        if not categories:
+            parser.error(f"{options.folder}: no <dataset>/<category>/test in it")
         sets = {f"{c.parent.name}/{c.name}": (folder(c), c.name.replace("_", " ")) for c in categories}
     print(f"{'':32}" + "".join(f"{name:>15}" for name in Figures._fields))
     for name, (pictures, noun) in sets.items():

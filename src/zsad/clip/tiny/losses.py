@@ -1,4 +1,4 @@
-"""The three terms of the pretraining loss.
+"""The terms of the pretraining loss.
 
 Shape suffixes: B pictures, P state pairs, S patch streams, N patches, C channels.
 """
@@ -23,6 +23,7 @@ class Terms(NamedTuple):
     contrast: Tensor
     state: Tensor
     local: Tensor
+    peak: Tensor
 
 
 def terms(
@@ -36,10 +37,12 @@ def terms(
     patches_SBNC = image.patches.float()
     length_SBN1 = patches_SBNC.norm(dim=-1, keepdim=True).clamp(min=1e-6)
     axes = torch.cat([axis_PC, prototype_C[None]])
+    patch_logits_SBNP = scale * (patches_SBNC @ axes.T) / length_SBN1
     return Terms(
         contrastive(scale * cls_2BC @ captions_BC.T, positive_BB),
         state(scale * cls_2BC @ axes.T, anomalous_B),
-        local(scale * (patches_SBNC @ axes.T) / length_SBN1, share_BN),
+        local(patch_logits_SBNP, share_BN),
+        state(peaks(patch_logits_SBNP, share_BN), anomalous_B),
     )
 
 
@@ -68,10 +71,19 @@ def contrastive(logits_2BB: Tensor, positive_BB: Tensor) -> Tensor:
     return (by_row.mean() + by_column.mean()) / 2
 
 
-def state(logits_2BP: Tensor, anomalous_B: Tensor) -> Tensor:
-    """Normal or anomalous, of each picture under each pair of captions."""
-    target = anomalous_B.float()[None, :, None].expand_as(logits_2BP)
-    return F.binary_cross_entropy_with_logits(logits_2BP, target)
+def state(logits_SBP: Tensor, anomalous_B: Tensor) -> Tensor:
+    """Normal or anomalous, of each picture under each pair of captions; S ways to read a picture."""
+    target = anomalous_B.float()[None, :, None].expand_as(logits_SBP)
+    return F.binary_cross_entropy_with_logits(logits_SBP, target)
+
+
+def peaks(logits_SBNP: Tensor, share_BN: Tensor) -> Tensor:
+    """[S, B, P] largest logit of all patches in a normal picture, of the most defective ones in an anomalous one.
+
+    The largest patch scores a picture; one false alarm among many patches hardly shows in their mean loss.
+    """
+    eligible_BN = share_BN >= 0.5 * share_BN.amax(1, keepdim=True)
+    return logits_SBNP.masked_fill(~eligible_BN[None, ..., None], -torch.inf).amax(2)
 
 
 def local(logits_SBNP: Tensor, share_BN: Tensor) -> Tensor:

@@ -31,8 +31,8 @@ class PretrainConfig:
     lr: float = 5e-4
     warmup: int = 200
     weight_decay: float = 0.05
-    local_weight: float = 1.0
-    state_weight: float = 1.0
+    peak_weight: float = 0.5
+    """Weight of the largest patch once pictures have their full size; before, maps are too noisy for it."""
     save_every: int = 100
     stream: StreamConfig = field(default_factory=lambda: StreamConfig(early_steps=1300))
     architecture: dict[str, Any] = field(default_factory=embedded.config)
@@ -92,7 +92,8 @@ class Pretraining:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.lr * _schedule(self.step, self.config.warmup, self.config.steps)
         terms = self._terms(batch)
-        loss = terms.contrast + self.config.state_weight * terms.state + self.config.local_weight * terms.local
+        late = self.step >= self.config.stream.early_steps
+        loss = terms.contrast + terms.state + terms.local + (self.config.peak_weight * terms.peak if late else 0)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)

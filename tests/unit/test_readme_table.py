@@ -1,0 +1,24 @@
+"""The README's demo table is what metrics/leaderboard.csv says."""
+
+from pathlib import Path
+
+import pandas as pd
+
+ROOT = Path(__file__).parents[2]
+COLUMNS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "pixel_ap": "pixel AP", "pixel_aupro": "AUPRO"}
+
+
+def demo_table() -> str:
+    """Means over the target sets, in the order of params.yaml."""
+    board = pd.read_csv(ROOT / "metrics/leaderboard.csv")
+    targets = board[board["dataset"] != "demo_source"]
+    lines = [f"| learner | protocol | {' | '.join(COLUMNS.values())} |", "|---|---|" + "---|" * len(COLUMNS)]
+    for (learner, protocol), rows in targets.groupby(["learner", "protocol"], sort=False):
+        lines.append(f"| {learner} | {protocol} | {' | '.join(f'{rows[name].mean():.3f}' for name in COLUMNS)} |")
+    return "\n".join(lines)
+
+
+def test_the_table_is_up_to_date() -> None:
+    readme = (ROOT / "README.md").read_text()
+    shown = readme.split("<!-- demo table -->")[1].split("<!-- end of demo table -->")[0].strip()
+    assert shown == demo_table()
