@@ -1,7 +1,5 @@
 """Pretraining: the features the learners read, the losses, determinism and resuming after an interruption."""
 
-from __future__ import annotations
-
 import copy
 import json
 from pathlib import Path
@@ -43,9 +41,23 @@ def test_an_interrupted_run_goes_on_with_the_same_losses(tmp_path: Path) -> None
 
 def test_an_existing_run_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pretrain.Pretraining(micro_config(), tmp_path).save()
-    assert pretrain.main(["--out", str(tmp_path)]) == 2
-    assert "--resume" in capsys.readouterr().err
-    assert pretrain.main(["--out", str(tmp_path / "empty"), "--resume"]) == 2
+    with pytest.raises(SystemExit) as stopped:
+        pretrain.main(["--out", str(tmp_path)])
+    assert stopped.value.code == 2
+    assert "add --resume" in capsys.readouterr().err
+
+
+def test_resuming_needs_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        pretrain.main(["--out", str(tmp_path), "--resume"])
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
+    pretraining = pretrain.Pretraining(micro_config(), tmp_path)
+    pretraining.model.visual.proj.data.fill_(torch.nan)
+    with pytest.raises(FloatingPointError, match="step 1"):
+        pretraining.run()
 
 
 def test_features_are_those_of_open_clip() -> None:

@@ -1,7 +1,5 @@
 """The procedural world: deterministic, labelled exactly, varied, and disjoint from the demo benchmark."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
