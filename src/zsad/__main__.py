@@ -29,7 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("zsad: interrupted; the same command goes on from the last finished epoch", file=sys.stderr)
+        print(
+            "zsad: interrupted; nothing half-written is left, and training goes on after its last epoch",
+            file=sys.stderr,
+        )
         return 130
     except Exception:
         traceback.print_exc()
@@ -66,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     command("register", _register, "put strict configurations into the MLflow model registry")
     command("models", _models, "registered models, versions and aliases")
     command("promote", _promote, "move alias `champion` to the challenger, if the gate passes", "key").add_argument(
-        "--against", default="HEAD", metavar="REV", help="git revision to compare with (%(default)s)"
+        "--against", default="origin/main", metavar="REV", help="git revision to compare with (%(default)s)"
     )
     track = command("track", _track, "replay the training journals and rebuild MLflow from files")
     track.add_argument("action", choices=["sync"])
@@ -138,7 +141,8 @@ def _predict(arguments: argparse.Namespace) -> None:
     from zsad import model_registry
     from zsad.predictor import load_predictor, predict_paths
 
-    checkpoint = model_registry.resolve(arguments.model) if ":" in arguments.model else Path(arguments.model)
+    registered = arguments.model.startswith("models:/")
+    checkpoint = model_registry.resolve(arguments.model) if registered else Path(arguments.model)
     paths = [Path(path) for path in arguments.paths]
     failed = predict_paths(load_predictor(checkpoint), paths, arguments.out, arguments.object)
     print(f"{arguments.out / 'scores.csv'} written")

@@ -127,7 +127,9 @@ def _table(members: Sequence[Cell]) -> str:
         rows += [_line(cell, cell["dataset"], cell["domain"], cell["mean"], cell["sd"]) for cell in own]
         if len(shared) > 1:
             mean, sd = over_datasets([cell for cell in own if cell["dataset"] in shared])
-            rows.append(_line(own[0], f"**mean of the {len(shared)} shared**", "", mean, sd))
+            sources = ", ".join(dict.fromkeys(cell["source"] for cell in own if cell["source"]))
+            head = {**own[0], "source": sources}
+            rows.append(_line(head, f"**mean of the {len(shared)} shared**", "", mean, sd))
     return str(pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True))
 
 
@@ -147,8 +149,7 @@ def over_datasets(cells: Sequence[Cell]) -> tuple[dict[str, float | None], dict[
 def _line(cell: Cell, dataset: str, domain: str, mean: dict[str, Any], sd: dict[str, Any]) -> dict[str, str]:
     head = {name: str(cell[name] or "–") for name in ("learner", "protocol", "source")}
     shots = {"shots": str(cell["shots"])} if cell["shots"] else {}
-    spread = sd if len(cell["seeds"]) > 1 else {}  # one seed has none to show
-    numbers = {short: _number(mean[metric], spread.get(metric)) for metric, short in SHORT.items()}
+    numbers = {short: _number(mean[metric], sd[metric]) for metric, short in SHORT.items()}
     return {**head, **shots, "dataset": dataset, "domain": domain, "seeds": str(len(cell["seeds"])), **numbers}
 
 

@@ -38,11 +38,6 @@ def save(path: Path, learner: Learner, header: Header) -> str:
     return file_sha256(path)
 
 
-def read_header(path: Path) -> Header:
-    """The metadata of a checkpoint file; any other file is refused."""
-    return _header(read_tensors(path)[1], path)
-
-
 def load(path: Path, clip: Clip | None = None, device: torch.device | None = None) -> tuple[Learner, Header]:
     """The learner of a checkpoint, ready to score. `clip`: reuse these towers; otherwise its own are found."""
     tensors, metadata = read_tensors(path)

@@ -25,7 +25,16 @@ def _identifier(value: str) -> str:
     return value
 
 
+def _unique(values: list[int]) -> list[int]:
+    if len(set(values)) < len(values):
+        raise ValueError("each seed may stand there once")
+    return values
+
+
 Identifier = Annotated[str, AfterValidator(_identifier)]
+Metric = Literal[
+    "image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_f1max", "pixel_aupro"
+]  # fmt: skip
 
 
 class Block(BaseModel):
@@ -78,14 +87,14 @@ class MetricsParams(Block):
 class GateParams(Block):
     """Largest drop that passes, per metric: of a single cell and of a configuration's mean over datasets."""
 
-    cell: dict[str, float]
-    mean: dict[str, float]
+    cell: dict[Metric, float]
+    mean: dict[Metric, float]
 
 
 class Params(Block):
     """The whole of params.yaml."""
 
-    seeds: list[int] = Field(min_length=1)
+    seeds: Annotated[list[int], Field(min_length=1), AfterValidator(_unique)]
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     deterministic: bool = True
@@ -174,6 +183,9 @@ def load_params(path: Path = PARAMS_FILE, shown_as: Path | None = None) -> Param
     params = validate(Params, raw, shown)
     for key in params.sources:
         _lookup(params.datasets, key, "datasets")
+    for key in params.learners:
+        for dataset in params.datasets:
+            params.configuration(key).source_for(params, dataset)
     return params
 
 

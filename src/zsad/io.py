@@ -41,8 +41,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.part"
+    temporary.unlink(missing_ok=True)  # what a killed process left
     try:
-        with _full_disk_named(path):
+        with full_disk_named(path):
             yield temporary
             temporary.replace(path)
     finally:
@@ -57,7 +58,7 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     shutil.rmtree(temporary, ignore_errors=True)  # what a killed process left
     temporary.mkdir()
     try:
-        with _full_disk_named(path):
+        with full_disk_named(path):
             yield temporary
             shutil.rmtree(path, ignore_errors=True)
             temporary.replace(path)
@@ -66,7 +67,8 @@ def atomic_directory(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _full_disk_named(path: Path) -> Iterator[None]:
+def full_disk_named(path: Path) -> Iterator[None]:
+    """A full disk inside the block becomes a UserError that names `path`."""
     try:
         yield
     except OSError as error:

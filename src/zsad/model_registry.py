@@ -22,8 +22,9 @@ from zsad.candidates import Candidate, candidates, check_files, checkpoint_file
 from zsad.cells import CHECKPOINTS
 from zsad.config import Params
 from zsad.errors import UserError
-from zsad.io import canonical_json, content_hash, file_sha256, write_json
+from zsad.io import canonical_json, content_hash, file_sha256, read_json, write_json
 from zsad.journal import now_ms
+from zsad.metrics.results import cell_path
 from zsad.tracking import Store, open_store, run_of
 from zsad.trainings import Training, current_trainings, measured, target_means
 
@@ -70,9 +71,15 @@ def list_models() -> list[dict[str, Any]]:
 
 
 def promote(key: str) -> str:
-    """Move alias `champion` to where `challenger` points; returns what was done. Whether it may is not asked here."""
+    """Move alias `champion` to where `challenger` points; returns what was done.
+
+    Refused when the results on disk are not the challenger's: what the gate has let pass would be something else.
+    """
     with open_store() as store:
         new = _by_alias(store, key, CHALLENGER)
+        results = cell_path(key, "any").parent
+        if new.tags["config_hash"] not in {read_json(cell)["config_hash"] for cell in results.glob("*.json")}:
+            raise UserError(f"{key}: {results} does not hold the challenger's results; run `dvc repro`")
         aliases = store.client.get_registered_model(key).aliases
         old = aliases.get(CHAMPION)
         if str(old) == str(new.version):

@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from zsad import checkpoint
 from zsad.datasets.fetch import list_images
-from zsad.datasets.images import DECODE_ERRORS, IMAGE_SUFFIXES, to_input
+from zsad.datasets.images import DECODE_ERRORS, IMAGE_SUFFIXES, to_input, to_rgb
 from zsad.errors import UserError
 from zsad.io import atomic_path
 from zsad.learners.base import Learner
@@ -71,7 +71,7 @@ def open_picture(image: bytes | Path) -> Image.Image:
     name = str(image) if isinstance(image, Path) else "picture"
     try:
         with Image.open(image if isinstance(image, Path) else io.BytesIO(image)) as opened:
-            return ImageOps.exif_transpose(opened).convert("RGB")
+            return to_rgb(ImageOps.exif_transpose(opened))
     except DECODE_ERRORS as error:
         raise UserError(f"{name}: not a readable picture ({error})") from error
 
@@ -81,7 +81,7 @@ def predict_paths(predictor: Predictor, paths: Sequence[Path], out: Path, prompt
 
     A picture that cannot be read gets a row with its error and the rest goes on; returns how many there were.
     """
-    pictures = list(_pictures(paths))
+    pictures = list(_pictures(paths, out))
     if not pictures:
         raise UserError(f"{', '.join(map(str, paths))}: no pictures there ({', '.join(IMAGE_SUFFIXES)})")
     failed = 0
@@ -102,15 +102,31 @@ def predict_paths(predictor: Predictor, paths: Sequence[Path], out: Path, prompt
     return failed
 
 
-def _pictures(paths: Sequence[Path]) -> Iterator[tuple[Path, Path]]:
-    """(file, its place below the output) of every picture named or found below a named folder."""
+def _pictures(paths: Sequence[Path], out: Path) -> Iterator[tuple[Path, Path]]:
+    """(file, its place below the output) of every picture named or found below a named folder, earlier output apart.
+
+    One folder is mirrored as it is; several each under their own name. Two pictures for one place are refused.
+    """
+    taken: dict[Path, Path] = {}
     for path in paths:
-        if path.is_dir():
-            yield from ((path / name, Path(name)) for name in list_images(path))
-        elif path.is_file():
-            yield path, Path(path.name)
-        else:
-            raise UserError(f"{path}: no such file or folder")
+        for file, place in _below(path, Path(path.resolve().name) if len(paths) > 1 else Path()):
+            if file.resolve().is_relative_to(out.resolve()):
+                continue
+            if place in taken:
+                raise UserError(
+                    f"{file} and {taken[place]} would both be written as {out / place}; run them one by one"
+                )
+            taken[place] = file
+            yield file, place
+
+
+def _below(path: Path, prefix: Path) -> Iterator[tuple[Path, Path]]:
+    if path.is_dir():
+        yield from ((path / name, prefix / name) for name in list_images(path))
+    elif path.is_file():
+        yield path, Path(path.name)
+    else:
+        raise UserError(f"{path}: no such file or folder")
 
 
 def _write_pictures(place: Path, picture_HW3: np.ndarray, map_HW: Floats) -> None:

@@ -73,4 +73,7 @@ def _assign(yaml: YAML, params: CommentedMap, assignment: str) -> None:
         block = block[part]
         if not isinstance(block, CommentedMap):
             raise UserError(f"{assignment!r}: {part} is not a block of keys in params.yaml")
-    block[leaf] = yaml.load(text)
+    try:
+        block[leaf] = yaml.load(text)
+    except YAMLError as error:
+        raise UserError(f"{assignment!r}: the value is not valid YAML ({error}); quote it") from error

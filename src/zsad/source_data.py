@@ -4,6 +4,8 @@ Learners train on frozen features without augmentation, so the image tower need 
 features are memory-mapped float32 files (ViT-L at 518 px: 4.2 MB an image), so memory does not grow with the set.
 """
 
+import math
+import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -14,6 +16,7 @@ import torch
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
 from zsad.datasets.images import iterate_images, resize_mask_paper
 from zsad.datasets.manifest import Manifest
+from zsad.io import full_disk_named
 from zsad.learners.base import Batch
 from zsad.progress import progress
 
@@ -48,9 +51,10 @@ class SourceData:
     def _store(self, name: str, where: range, values: np.ndarray) -> None:
         if name not in self.features:
             shape = (len(self), *values.shape[1:])
-            self.features[name] = np.lib.format.open_memmap(
-                self.directory / f"{name}.npy", mode="w+", dtype=np.float32, shape=shape
-            )
+            path = self.directory / f"{name}.f32"
+            with full_disk_named(path), path.open("wb") as file:  # a sparse file on a full disk would be a bus error
+                os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
+            self.features[name] = np.memmap(path, dtype=np.float32, mode="r+", shape=shape)
         self.features[name][where.start : where.stop] = values
 
     def batch(self, indices: Sequence[int]) -> Batch:

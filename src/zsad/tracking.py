@@ -220,6 +220,7 @@ def _experiment(client: MlflowClient, sqlite: Path | None) -> str:
 def _make_sqlite(path: Path) -> None:
     """Migrate a store under another name and rename it: a kill leaves no half-migrated one behind."""
     with atomic_path(path) as temporary:
+        temporary.with_name(f"{temporary.name}-journal").unlink(missing_ok=True)  # of a killed migration
         _experiment(MlflowClient(tracking_uri=f"sqlite:///{temporary}"), path)
 
 

@@ -57,8 +57,9 @@ def check_all_settings(params: Params) -> None:
     """Every configuration's settings are typed, not only this one's: a typo shows in the first minute of a long run."""
     for key in params.learners:
         configuration = params.configuration(key)
-        for source in params.sources:
-            build_config(configuration.method, configuration.settings_for(source), f"learners.{key}")
+        build_config(configuration.method, configuration.settings, f"learners.{key}")
+        for source, settings in configuration.per_source.items():
+            build_config(configuration.method, settings, f"learners.{key}.per_source.{source}")
 
 
 def choose_device(params: Params) -> torch.device:
@@ -113,7 +114,7 @@ def _train_cell(params: Params, configuration: Configuration, source: str, seeds
     with atomic_directory(CHECKPOINTS / configuration.key / source) as directory:
         for seed in record["seeds"]:
             seed_everything(derive_seed("init", seed), params.deterministic)
-            learner = method(settings, clip, configuration.protocol).to(clip.device)
+            learner = _build(configuration, settings, clip)
             if trainer is not None:
                 trainer.fit(learner, seed)
             learner.draw(torch.Generator().manual_seed(derive_seed("draws", seed)))
@@ -122,6 +123,14 @@ def _train_cell(params: Params, configuration: Configuration, source: str, seeds
         write_json(directory / "checkpoint.json", {**record, "files": files})
     report("end", checkpoints=files, wall_seconds=time.monotonic() - started)
     shutil.rmtree(scratch.parent, ignore_errors=True)
+
+
+def _build(configuration: Configuration, settings: LearnerConfig, clip: Clip) -> Learner:
+    """An untrained learner; settings that do not fit this backbone are named by their place in params.yaml."""
+    try:
+        return learner_class(configuration.method)(settings, clip, configuration.protocol).to(clip.device)
+    except UserError as error:
+        raise UserError(f"params.yaml: learners.{configuration.key}: {error}") from error
 
 
 def _trainer(
@@ -138,7 +147,7 @@ def _trainer(
     if not method.trained:
         return None
     data = SourceData(manifest, clip, scratch / "features")
-    spec = method(settings, clip, configuration.protocol).spec
+    spec = _build(configuration, settings, clip).spec
     data.encode(spec, params.batch_size, params.precision, resize_first=configuration.protocol == "paper")
     return Trainer(data, scratch, params.deterministic, report, f"learners.{configuration.key}")
 

@@ -116,7 +116,7 @@ def test_checkpoint_round_trip(clip, build, pictures, header, tmp_path, method):
     learner.draw(torch.Generator().manual_seed(1))
     assert checkpoint.save(path, learner, header(method)) == checkpoint.save(tmp_path / "b", learner, header(method))
     loaded, read = checkpoint.load(path, clip)
-    assert read == header(method) == checkpoint.read_header(path)
+    assert read == header(method)
     features = clip.image.encode(pictures[:3], learner.spec)
     wanted, got = learner.score(features, NAMES[:3]), loaded.score(features, NAMES[:3])
     assert torch.equal(wanted.score, got.score)

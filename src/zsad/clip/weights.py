@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+from zsad.code import WEIGHTS
 from zsad.config import BackboneParams
 from zsad.errors import UserError
 from zsad.io import atomic_directory, file_sha256, read_json, write_json
 
-BASE = Path("data/weights")
+BASE = WEIGHTS
 EMBEDDED = "embedded"
 UNPACKED = Path("data/scratch/weights")  # the embedded CLIP where no pipeline has prepared it
 VOCABULARY = 49408  # of the byte-pair tokenizer that every OpenAI-like CLIP shares
@@ -36,12 +37,11 @@ def prepare(params: BackboneParams, out: Path) -> None:
 
 def find(identity: dict[str, Any], base: Path = BASE) -> Path:
     """The prepared directory that holds exactly the weights a checkpoint was trained with."""
-    for candidate in sorted(base.glob("*/backbone.json")):
-        if read_json(candidate)["sha256"] == identity["sha256"]:
+    for candidate in [*sorted(base.glob("*/backbone.json")), UNPACKED / "backbone.json"]:
+        if candidate.is_file() and read_json(candidate)["sha256"] == identity["sha256"]:
             return candidate.parent
     if identity["name"] == EMBEDDED:
-        if not (UNPACKED / "backbone.json").is_file():
-            prepare(BackboneParams(name=EMBEDDED, pretrained=EMBEDDED, image_size=identity["image_size"]), UNPACKED)
+        prepare(BackboneParams(name=EMBEDDED, pretrained=EMBEDDED, image_size=identity["image_size"]), UNPACKED)
         if read_json(UNPACKED / "backbone.json")["sha256"] == identity["sha256"]:
             return UNPACKED
         raise UserError("the checkpoint was trained on another version of the embedded CLIP; run `dvc repro`")

@@ -26,7 +26,7 @@ def read_image(path: Path) -> np.ndarray:
 
     Raises UserError naming the file when it cannot be decoded. EXIF rotation is not applied: masks follow the file.
     """
-    return np.asarray(_rgb(_decode(path)))
+    return np.asarray(to_rgb(_decode(path)))
 
 
 def is_rotated_by_exif(path: Path) -> bool:
@@ -46,8 +46,8 @@ def preprocess(path: Path, side: int, resize_first: bool = False) -> np.ndarray:
 def to_input(image: Image.Image, side: int, resize_first: bool = False) -> np.ndarray:
     """A decoded picture as CLIP input, as `preprocess`."""
     if not resize_first:
-        image = _rgb(image)
-    image = _rgb(image.resize((side, side), Image.Resampling.BICUBIC))
+        image = to_rgb(image)
+    image = to_rgb(image.resize((side, side), Image.Resampling.BICUBIC))
     pixels = np.asarray(image, dtype=np.float32) / np.float32(255)
     normalised = (pixels - np.array(MEAN, dtype=np.float32)) / np.array(STD, dtype=np.float32)
     return np.ascontiguousarray(normalised.transpose(2, 0, 1), dtype=np.float32)
@@ -146,7 +146,10 @@ def _decode(path: Path) -> Image.Image:
         raise UserError(f"{path}: not a readable picture ({error}); replace or remove it") from error
 
 
-def _rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """Any 8-bit or 16-bit picture as RGB, alpha dropped. ValueError for floating-point pixels."""
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no known range; save it with 8 or 16 bits a channel")
     if image.mode.startswith("I"):  # 16-bit grey: Pillow's own conversion would cut everything above 255
         image = Image.fromarray(np.minimum(np.asarray(image, dtype=np.int64) >> 8, 255).astype(np.uint8))
     return image if image.mode == "RGB" else image.convert("RGB")

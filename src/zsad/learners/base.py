@@ -99,9 +99,9 @@ class Learner(nn.Module):
         start = scaled(5, 24, blocks) if vv_start is None else vv_start
         sets = scaled(8, 12, text_blocks) if deep_sets is None else deep_sets
         if start >= blocks:
-            raise UserError(f"params.yaml: learners: vv_start {start}: the image tower has blocks 0 to {blocks - 1}")
+            raise UserError(f"vv_start {start}: the image tower has blocks 0 to {blocks - 1}")
         if sets >= text_blocks:
-            raise UserError(f"params.yaml: learners: deep_sets {sets}: the text tower takes at most {text_blocks - 1}")
+            raise UserError(f"deep_sets {sets}: the text tower takes at most {text_blocks - 1}")
         return start, sets
 
     def checkpoint(self) -> dict[str, Tensor]:

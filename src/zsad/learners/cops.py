@@ -111,9 +111,7 @@ class Cops(Learner):
         super().__init__(config, clip, protocol)
         width = clip.text.width
         if width != clip.joint_width:
-            raise UserError(
-                f"learners: cops adds joint vectors to tokens: widths {clip.joint_width}, {width} must agree"
-            )
+            raise UserError(f"cops adds joint vectors to tokens: widths {clip.joint_width}, {width} must agree")
         self.vv_start, sets = self.depths(config.vv_start, config.deep_sets)
         self.ctx_pos = nn.Parameter(0.02 * torch.randn(1, 1, CONTEXT + STATE + CLASS, width))
         self.ctx_neg = nn.Parameter(0.02 * torch.randn(1, 1, CONTEXT + STATE + CLASS, width))

@@ -13,7 +13,7 @@ def mean_of(items: Sequence[Values], names: Iterable[str]) -> dict[str, float | 
 
 
 def sd_of(items: Sequence[Values], names: Iterable[str]) -> dict[str, float | None]:
-    """Sample standard deviation of each metric; 0 for a single value, None for no value."""
+    """Sample standard deviation of each metric; None for fewer than two values."""
     return {name: _sd(_defined(items, name)) for name in names}
 
 
@@ -32,6 +32,4 @@ def _mean(values: list[float]) -> float | None:
 
 
 def _sd(values: list[float]) -> float | None:
-    if not values:
-        return None
-    return float(np.std(values, ddof=1)) if len(values) > 1 else 0.0
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None

@@ -1,14 +1,13 @@
 """The embedded weights: a plain open_clip state dict, stored without the token rows that were never trained."""
 
-from __future__ import annotations
-
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
 from torch import Tensor
+
+from zsad.io import file_sha256
 
 FOLDER = Path(__file__).parent
 WEIGHTS = FOLDER / "weights.safetensors"
@@ -32,4 +31,4 @@ def state_dict() -> dict[str, Tensor]:
 
 def sha256() -> str:
     """Hash of the stored weights file."""
-    return hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
+    return file_sha256(WEIGHTS)

@@ -4,10 +4,7 @@ Without a folder it scores rendered pictures of the kinds held out of pretrainin
 FOLDER holds datasets in MVTec layout, one folder each.
 """
 
-from __future__ import annotations
-
 import argparse
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,9 +18,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
-from . import embedded, model, tokens
-from .stream import views
-from .world import HELD_OUT, render
+from zsad.clip.tiny import embedded, model, tokens
+from zsad.clip.tiny.stream import views
+from zsad.clip.tiny.world import HELD_OUT, render
 
 NORMAL = [
     "{}",
@@ -150,7 +147,7 @@ def _squash(picture: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA))
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m zsad.clip.tiny.evaluate", description=__doc__)
     parser.add_argument("folder", type=Path, nargs="?", help="datasets in MVTec layout")
@@ -170,8 +167,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"{'':32}" + "".join(f"{name:>15}" for name in Figures._fields))
     for name, (pictures, noun) in sets.items():
         print(f"{name:32}" + "".join(f"{value:15.3f}" for value in figures(network, pictures, noun)), flush=True)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

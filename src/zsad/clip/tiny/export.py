@@ -1,15 +1,13 @@
 """Turn a pretraining checkpoint into the embedded weights: `python -m zsad.clip.tiny.export CHECKPOINT`."""
 
-from __future__ import annotations
-
 import argparse
-import sys
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 
-from . import embedded, tokens
+from zsad.clip.tiny import embedded, tokens
+from zsad.io import atomic_path, file_sha256
 
 
 def export(checkpoint: Path, target: Path = embedded.WEIGHTS) -> Path:
@@ -19,25 +17,23 @@ def export(checkpoint: Path, target: Path = embedded.WEIGHTS) -> Path:
     stored = {name: tensor.half().contiguous() for name, tensor in weights.items()}
     stored[embedded.TOKEN_ROWS] = rows.half()
     stored[embedded.TOKEN_IDS] = torch.from_numpy(tokens.kept_ids()).to(torch.int32)
-    partial = target.with_suffix(".partial")
-    save_file(stored, partial, metadata={"format": "pt"})
-    partial.chmod(0o644)
-    partial.replace(target)
+    with atomic_path(target) as partial:
+        save_file(stored, partial, metadata={"format": "pt"})
+        partial.chmod(0o644)
     return target
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m zsad.clip.tiny.export", description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("--to", type=Path, default=embedded.WEIGHTS)
     options = parser.parse_args(arguments)
     if not options.checkpoint.is_file():
-        print(f"{options.checkpoint}: no such checkpoint", file=sys.stderr)
-        return 2
-    print(export(options.checkpoint, options.to))
-    return 0
+        parser.error(f"{options.checkpoint}: no such checkpoint")
+    target = export(options.checkpoint, options.to)
+    print(f"{file_sha256(target)}  {target}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

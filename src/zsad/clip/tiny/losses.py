@@ -3,15 +3,13 @@
 Shape suffixes: B pictures, P state pairs, S patch streams, N patches, C channels.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .model import ImageFeatures
+from zsad.clip.tiny.model import ImageFeatures
 
 _FULL_SHARE = 0.25
 """A patch counts as wholly anomalous from this share of defective pixels on."""

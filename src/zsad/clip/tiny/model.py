@@ -3,8 +3,6 @@
 Shape suffixes: B images or texts, L tokens (class token first), C channels = joint width, H heads, D = C / H.
 """
 
-from __future__ import annotations
-
 import copy
 from typing import Any, NamedTuple
 

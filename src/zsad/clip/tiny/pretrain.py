@@ -1,13 +1,8 @@
 """Pretrain the embedded CLIP: `python -m zsad.clip.tiny.pretrain --out DIR`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import math
-import sys
-import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,17 +11,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from tqdm import tqdm
 
-from . import embedded, losses, model, tokens
-from .stream import Batch, Stream, StreamConfig
+from zsad.clip.tiny import embedded, losses, model, tokens
+from zsad.clip.tiny.stream import Batch, Claims, Stream, StreamConfig
+from zsad.io import atomic_path
+from zsad.progress import progress
 
 
 @dataclass(frozen=True)
 class PretrainConfig:
     """Everything that decides the weights."""
 
-    steps: int = 2000
+    steps: int = 2500
     seed: int = 0
     lr: float = 5e-4
     warmup: int = 200
@@ -68,21 +64,20 @@ class Pretraining:
         log.write_text("".join(kept))
 
     def save(self) -> None:
-        """Write the checkpoint under another name and rename it when whole."""
+        """Write the checkpoint; an interruption leaves the last one whole."""
         state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
-        partial = self.checkpoint.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.checkpoint)
+        with atomic_path(self.checkpoint) as partial:
+            torch.save(state, partial)
 
     def run(self, until: int | None = None) -> None:
         """Train up to `until` steps (default: all), logging every step and saving now and then."""
         last = self.config.steps if until is None else min(until, self.config.steps)
         self.out.mkdir(parents=True, exist_ok=True)
-        batches = iter(
-            DataLoader(Stream(self.config.stream, self.config.seed, self.step), None, num_workers=1, prefetch_factor=8)
-        )
+        stream = Stream(self.config.stream, self.config.seed, self.step)
+        # A forked worker would inherit locks of OpenCV's and torch's threads and can wait for them for ever.
+        batches = iter(DataLoader(stream, None, num_workers=1, prefetch_factor=8, multiprocessing_context="spawn"))
         with (self.out / "losses.jsonl").open("a", buffering=1) as log:
-            for _ in _progress(self.step, last):
+            for _ in progress(range(self.step, last), last - self.step, "pretrain"):
                 log.write(json.dumps(self.advance(next(batches))) + "\n")
                 if self.step % self.config.save_every == 0 or self.step == last:
                     self.save()
@@ -94,6 +89,8 @@ class Pretraining:
         terms = self._terms(batch)
         late = self.step >= self.config.stream.early_steps
         loss = terms.contrast + terms.state + terms.local + (self.config.peak_weight * terms.peak if late else 0)
+        if not loss.isfinite():
+            raise FloatingPointError(f"the loss of step {self.step + 1} is {loss.item()}; the last checkpoint is kept")
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -119,7 +116,7 @@ class Pretraining:
         )
 
 
-def _claim_tensors(claims: Any) -> tuple[Tensor, Tensor]:
+def _claim_tensors(claims: Claims) -> tuple[Tensor, Tensor]:
     return torch.as_tensor(claims.anomalous), torch.as_tensor(np.stack([claims.kind, claims.family], 1))
 
 
@@ -135,24 +132,7 @@ def _schedule(step: int, warmup: int, steps: int) -> float:
     return min((step + 1) / warmup, 1.0, max(0.01, 4 * (1 - step / steps)))
 
 
-def _progress(first: int, last: int) -> Iterator[int]:
-    """Step numbers, with a bar on a terminal and a line a minute elsewhere."""
-    if sys.stderr.isatty():
-        yield from tqdm(range(first, last), initial=first, total=last, unit="step")
-        return
-    reported = start = time.monotonic()
-    for step in range(first, last):
-        yield step
-        if time.monotonic() - reported > 60:
-            reported = time.monotonic()
-            print(
-                f"step {step + 1}/{last}, {(step + 1 - first) / (reported - start):.2f} steps/s",
-                file=sys.stderr,
-                flush=True,
-            )
-
-
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m zsad.clip.tiny.pretrain", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoint, configuration and loss log")
@@ -161,21 +141,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     options = parser.parse_args(arguments)
     pretraining = Pretraining(PretrainConfig(steps=options.steps, seed=options.seed), options.out)
-    if pretraining.checkpoint.exists() != options.resume:
-        found = (
-            "holds a checkpoint: add --resume, or choose another folder"
-            if not options.resume
-            else "holds no checkpoint"
-        )
-        print(f"--out {options.out} {found}", file=sys.stderr)
-        return 2
+    if options.resume and not pretraining.checkpoint.exists():
+        parser.error(f"--resume: {pretraining.checkpoint} does not exist")
+    if not options.resume and pretraining.checkpoint.exists():
+        parser.error(f"--out: {options.out} holds a checkpoint; add --resume, or choose another folder")
     if options.resume:
         pretraining.resume()
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "config.json").write_text(json.dumps(asdict(pretraining.config), indent=2) + "\n")
     pretraining.run()
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -5,8 +5,6 @@ Rendering costs more than an augmented view, so pictures live in a pool: each st
 oldest and draws its batch of views from all of them. Scene i and batch t depend on (seed, i) and (seed, t) alone.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
-from . import tokens
-from .world import FAMILIES, HELD_OUT, KINDS, Caption, Scene, describe, render, state_pair
-from .world.fields import Rng
-from .world.imaging import expose
+from zsad.clip.tiny import tokens
+from zsad.clip.tiny.world import FAMILIES, HELD_OUT, KINDS, Caption, Scene, describe, render, state_pair
+from zsad.clip.tiny.world.fields import Rng
+from zsad.clip.tiny.world.imaging import expose
 
 _RENDER, _BATCH = 0, 1
 _LEAST_SHARE, _COVERED = 0.3, 50

@@ -1,7 +1,5 @@
 """The compact token table: which of CLIP's 49,408 token embeddings exist, and where the others point."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import NamedTuple
 
@@ -9,7 +7,7 @@ import numpy as np
 import open_clip
 from numpy.typing import NDArray
 
-from .world.vocabulary import texts
+from zsad.clip.tiny.world.vocabulary import texts
 
 VOCABULARY = 49408
 UNKNOWN = 0

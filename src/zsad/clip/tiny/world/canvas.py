@@ -1,13 +1,11 @@
 """What a defect renderer works on, and the helpers that place defects."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from .fields import Array, Rng, blob, soft
+from zsad.clip.tiny.world.fields import Array, Rng, blob, soft
 
 
 class Canvas(NamedTuple):

@@ -1,11 +1,9 @@
 """Captions: a template, around a state, around a noun."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
-from .fields import Rng
-from .vocabulary import ALIASES, ANOMALOUS_STATES, DEFECT_WORDS, NORMAL_STATES, NOUNS, TEMPLATES
+from zsad.clip.tiny.world.fields import Rng
+from zsad.clip.tiny.world.vocabulary import ALIASES, ANOMALOUS_STATES, DEFECT_WORDS, NORMAL_STATES, NOUNS, TEMPLATES
 
 
 class Caption(NamedTuple):

@@ -3,13 +3,11 @@
 A renderer takes a generator and a `Canvas` and returns a `Defect`.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 
-from .canvas import Canvas, Defect, contrast, length, patch, place
-from .fields import Rng, fractal, grain, grid, paint, relief, rotated, shade, soft, warp
+from zsad.clip.tiny.world.canvas import Canvas, Defect, contrast, length, patch, place
+from zsad.clip.tiny.world.fields import Rng, fractal, grain, grid, paint, relief, rotated, shade, soft, warp
 
 
 def hole(rng: Rng, canvas: Canvas) -> Defect:

@@ -3,12 +3,10 @@
 A renderer takes a generator and a `Canvas` and returns a `Defect`.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
-from .canvas import Canvas, Defect, contrast, length, patch, place
-from .fields import Array, Rng, colour, fractal, grain, paint, relief, shade, soft, strokes, wander
+from zsad.clip.tiny.world.canvas import Canvas, Defect, contrast, length, patch, place
+from zsad.clip.tiny.world.fields import Array, Rng, colour, fractal, grain, paint, relief, shade, soft, strokes, wander
 
 
 def _line(rng: Rng, canvas: Canvas, reach: float, bend: float) -> np.ndarray:

@@ -4,8 +4,6 @@ Pictures are float32 arrays [S, S, 3] in [0, 1]; fields and masks are float32 ar
 lengths in pixels. Everything is drawn from the generator that is passed in.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray

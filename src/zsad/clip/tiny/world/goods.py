@@ -3,12 +3,24 @@
 A renderer takes a generator and a size and returns a `Solid` without defects.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
-from .fields import Rng, colour, fractal, grain, near, shade, soft
-from .shapes import GOLDEN, METAL, WOODEN, Part, Solid, assemble, box, disc, frame, lobed, ridge, tints, tone
+from zsad.clip.tiny.world.fields import Rng, colour, fractal, grain, near, shade, soft
+from zsad.clip.tiny.world.shapes import (
+    GOLDEN,
+    METAL,
+    WOODEN,
+    Part,
+    Solid,
+    assemble,
+    box,
+    disc,
+    frame,
+    lobed,
+    ridge,
+    tints,
+    tone,
+)
 
 
 def bottle(rng: Rng, size: int) -> Solid:

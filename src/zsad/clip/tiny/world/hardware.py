@@ -3,12 +3,10 @@
 A renderer takes a generator and a size and returns a `Solid` without defects.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
-from .fields import Rng, colour, grain, near
-from .shapes import METAL, Part, Solid, assemble, box, disc, frame, polygon, ridge, tints, tone
+from zsad.clip.tiny.world.fields import Rng, colour, grain, near
+from zsad.clip.tiny.world.shapes import METAL, Part, Solid, assemble, box, disc, frame, polygon, ridge, tints, tone
 
 
 def screw(rng: Rng, size: int) -> Solid:

@@ -1,12 +1,10 @@
 """Between a surface and a stored picture: light, lens, sensor, file; and things that look odd but are fine."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from .fields import Array, Rng, colour, fractal, grid, near, paint, rotated, shade, soft, strokes
+from zsad.clip.tiny.world.fields import Array, Rng, colour, fractal, grid, near, paint, rotated, shade, soft, strokes
 
 Bytes = NDArray[np.uint8]
 

@@ -3,11 +3,9 @@
 A renderer takes a generator and a size and returns a picture [S, S, 3] without defects.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
-from .fields import (
+from zsad.clip.tiny.world.fields import (
     Array,
     Rng,
     borders,

@@ -1,6 +1,6 @@
 """Things with an outline: the table of their renderers."""
 
-from . import goods, hardware
+from zsad.clip.tiny.world import goods, hardware
 
 RENDERERS = {
     "screw": hardware.screw,

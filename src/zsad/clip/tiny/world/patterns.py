@@ -3,12 +3,25 @@
 A renderer takes a generator and a size and returns a picture [S, S, 3] without defects.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 
-from .fields import Array, Rng, borders, colour, fractal, grain, grid, near, paint, relief, rotated, shade, soft, wave
+from zsad.clip.tiny.world.fields import (
+    Array,
+    Rng,
+    borders,
+    colour,
+    fractal,
+    grain,
+    grid,
+    near,
+    paint,
+    relief,
+    rotated,
+    shade,
+    soft,
+    wave,
+)
 
 
 def _lattice(rng: Rng, size: int, low: float, high: float, tilt: float = 0.1) -> tuple[Array, Array]:

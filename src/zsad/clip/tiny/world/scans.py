@@ -3,13 +3,25 @@
 A renderer takes a generator and a size and returns a `Solid`: the healthy picture, and where its anatomy lies.
 """
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 
-from .fields import Array, Rng, colour, fractal, grain, grid, paint, rotated, shade, soft, strokes, wander, wave
-from .shapes import Solid, disc, lobed
+from zsad.clip.tiny.world.fields import (
+    Array,
+    Rng,
+    colour,
+    fractal,
+    grain,
+    grid,
+    paint,
+    rotated,
+    shade,
+    soft,
+    strokes,
+    wander,
+    wave,
+)
+from zsad.clip.tiny.world.shapes import Solid, disc, lobed
 
 
 def _grey(field: Array) -> Array:

@@ -1,7 +1,5 @@
 """A scene of the world: what it shows, without and with a defect, and where the defect is."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,10 +7,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from . import defects_form, defects_marks, imaging, materials, objects, patterns, scans
-from .canvas import Canvas
-from .fields import Array, Rng, paint, shade
-from .shapes import Solid
+from zsad.clip.tiny.world import defects_form, defects_marks, imaging, materials, objects, patterns, scans
+from zsad.clip.tiny.world.canvas import Canvas
+from zsad.clip.tiny.world.fields import Array, Rng, paint, shade
+from zsad.clip.tiny.world.shapes import Solid
 
 MATERIALS = materials.RENDERERS | patterns.RENDERERS
 OBJECTS = objects.RENDERERS

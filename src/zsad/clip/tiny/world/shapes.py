@@ -3,14 +3,12 @@
 A shape is a field [S, S], positive inside, about the distance to the outline in units of half the picture side.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from .fields import Array, Rng, colour, fractal, grain, grid, paint, relief, rotated, shade, soft
+from zsad.clip.tiny.world.fields import Array, Rng, colour, fractal, grain, grid, paint, relief, rotated, shade, soft
 
 
 class Solid(NamedTuple):

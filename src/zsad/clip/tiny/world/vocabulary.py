@@ -1,8 +1,6 @@
 """Every word the captions are made of."""
 
-from __future__ import annotations
-
-from .nouns import NOUNS
+from zsad.clip.tiny.world.nouns import NOUNS
 
 NORMAL_STATES = [
     "{}",

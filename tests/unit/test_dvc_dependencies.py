@@ -1,0 +1,63 @@
+"""dvc.yaml names every file that decides a stage's output: what a stage imports is compared with what it depends on."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+# Files that decide no result: reading parameters, writing files, messages, finding weights by their hash.
+EXEMPT = {"config", "errors", "io", "progress", "code", "clip.weights"}
+# What a stage imports for others' sake: raw data are drawn by `fetch`, predictions written by `predict`.
+NOT_HERE = {
+    "fetch": ("datasets.demo",),
+    "index": ("datasets.demo", "seeding"),
+    "train": ("predictions", "maps"),
+}
+ENTRY = {
+    "weights": ["clip.weights"],
+    "fetch": ["datasets.fetch"],
+    "index": ["datasets.index"],
+    "train": ["train"],
+    "predict": ["predict"],
+    "score": ["score"],
+    "aggregate": ["aggregate"],
+}
+
+
+def file_of(module: str) -> Path:
+    path = ROOT / "src/zsad" / Path(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def modules_behind(module: str) -> set[str]:
+    """`module` and every zsad module it imports at its top level, directly or through another."""
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        for node in ast.parse(file_of(name).read_text()).body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("zsad"):
+                inner = str(node.module).removeprefix("zsad").removeprefix(".")
+                names = [".".join(filter(None, [inner, alias.name])) for alias in node.names]
+                waiting += [n for n in [*names, inner] if n and file_of(n).is_file()]
+    return found
+
+
+@pytest.mark.parametrize("stage", sorted(ENTRY))
+def test_what_decides_a_stage_is_a_dependency(stage: str) -> None:
+    definition = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]
+    deps = [ROOT / dep for dep in definition.get("do", definition)["deps"] if dep.startswith("src/")]
+    needed = {name for entry in ENTRY[stage] for name in modules_behind(entry)} - (EXEMPT - set(ENTRY[stage]))
+    missing = {
+        name
+        for name in needed
+        if not any(file_of(name) == dep or file_of(name).is_relative_to(dep) for dep in deps)
+        and file_of(name).read_text().count("\n") > 3  # an empty package file
+        and not name.startswith(NOT_HERE.get(stage, ()))
+    }
+    assert missing == set()
