@@ -183,7 +183,7 @@ def load_params(path: Path = PARAMS_FILE, shown_as: Path | None = None) -> Param
     params = validate(Params, raw, shown)
     for key in params.sources:
         _lookup(params.datasets, key, "datasets")
-    for key in params.learners:
+    for key in params.learners if params.sources else ():
         for dataset in params.datasets:
             params.configuration(key).source_for(params, dataset)
     return params
@@ -208,7 +208,11 @@ def _explain(model: type[BaseModel], item: Any, prefix: str) -> str:
         return f"unknown parameter {path!r}; {hint}"
     if item["type"] == "missing":
         return f"{path}: required, but not given"
-    hint = " (a number in YAML needs the form 0.001)" if isinstance(item["input"], str) else ""
+    hint = (
+        " (a number in YAML needs the form 0.001)"
+        if item["type"].startswith(("int", "float")) and isinstance(item["input"], str)
+        else ""
+    )
     return f"{path}: {item['msg']}, got {item['input']!r}{hint}"
 
 

@@ -111,7 +111,7 @@ def test_a_missing_or_unknown_tolerance_is_named(repo: Path) -> None:
     Path("params.yaml").write_text(
         PARAMS.replace('"image_auroc": 0.03, ', '"image_auroc": 0.03, "image_aurco": 0.03, ')
     )
-    with pytest.raises(UserError, match=r"gate.cell.image_aurco: there is no such metric"):
+    with pytest.raises(UserError, match=r"gate.cell.image_aurco: Input should be 'image_auroc'"):
         run()
 
 

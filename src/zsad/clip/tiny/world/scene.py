@@ -19,7 +19,7 @@ DEFECTS = defects_marks.RENDERERS | defects_form.RENDERERS | defects_form.GROWTH
 KINDS = [*MATERIALS, *OBJECTS, *SCANS]
 FAMILIES = list(DEFECTS)
 HELD_OUT = ["foam", "marble", "basket weave", "roof shingle", "spring", "battery", "bracket", "lung ct"]
-"""Kinds that are never shown in pretraining, for the evaluation."""
+"""Kinds kept for the evaluation: never the subject of a pretraining picture, though surfaces occur as backdrops."""
 
 SIZE = 176
 """Side of a rendered picture in pixels; views are cut out of it."""
