@@ -1,6 +1,7 @@
 """Shared fixtures: small frozen CLIPs with random weights that are the same on every machine."""
 
 import copy
+import subprocess
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -20,6 +21,12 @@ TINY = {
     "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 128, "heads": 2, "layers": 4},
 }
 SIDE = 72  # 9 x 9 patches: not the native 6 x 6, so that the position embedding is resized
+
+
+def shipped(name: str) -> str:
+    """A file as it is committed: a profile that was applied to this checkout does not matter to tests of what ships."""
+    command = ["git", "show", f"HEAD:{name}"]
+    return subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True).stdout
 
 
 def seeded_values(shapes: Mapping[str, Any], seed: int) -> dict[str, Tensor]:

@@ -131,9 +131,8 @@ def _below(path: Path, prefix: Path) -> Iterator[tuple[Path, Path]]:
 
 def _write_pictures(place: Path, picture_HW3: np.ndarray, map_HW: Floats) -> None:
     place.parent.mkdir(parents=True, exist_ok=True)
-    heat = heatmap(map_HW)
-    Image.fromarray(heat).save(place.with_name(f"{place.name}.heatmap.png"))
-    Image.fromarray(overlay(picture_HW3, heat, map_HW)).save(place.with_name(f"{place.name}.overlay.png"))
+    Image.fromarray(heatmap(map_HW)).save(place.with_name(f"{place.name}.heatmap.png"))
+    Image.fromarray(overlay(picture_HW3, map_HW)).save(place.with_name(f"{place.name}.overlay.png"))
 
 
 def heatmap(map_HW: Floats) -> np.ndarray:
@@ -142,7 +141,12 @@ def heatmap(map_HW: Floats) -> np.ndarray:
     return cv2.cvtColor(cv2.applyColorMap(grey, cv2.COLORMAP_TURBO), cv2.COLOR_BGR2RGB)
 
 
-def overlay(picture_HW3: np.ndarray, heat_HW3: np.ndarray, map_HW: Floats) -> np.ndarray:
-    """The heatmap over the picture, opaque where the map is high: RGB [H, W, 3] at the picture's size."""
-    weight = 0.6 * map_HW[..., None]
-    return np.rint(picture_HW3 * (1 - weight) + heat_HW3 * weight).astype(np.uint8)
+def overlay(picture_HW3: np.ndarray, map_HW: Floats) -> np.ndarray:
+    """Where in this picture: the map stretched to its own range, in colour over the picture, RGB [H, W, 3].
+
+    Learners differ in how high their maps reach, so the score says how anomalous a picture is, and this only where.
+    """
+    low, high = map_HW.min(), map_HW.max()
+    stretched = (map_HW - low) / (high - low) if high > low else np.zeros_like(map_HW)
+    weight = 0.6 * stretched[..., None]
+    return np.rint(picture_HW3 * (1 - weight) + heatmap(stretched) * weight).astype(np.uint8)

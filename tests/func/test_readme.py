@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.func.conftest import ROOT, Repo, make_repo
+from tests.func.conftest import ROOT, SMALL, Repo, make_repo
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -22,12 +22,17 @@ COMMANDS = [
 ]
 IN_CI = ["make repro", "make test"]  # .ci/run calls them
 ON_A_GPU = ["make paper"]  # and needs downloads: not exercised
-SMALL = ("seeds=[0]", "learners={cops: {epochs: 1, lr: 0.001}}")
+DEMO = "{kind: demo, path: src/zsad/datasets/demo}"
+README_SIZE = (
+    *SMALL,
+    "learners={cops: {epochs: 1, lr: 0.001}}",
+    f"datasets={{demo_source: {DEMO}, demo_texture: {DEMO}, demo_object: {DEMO}}}",
+)
 
 
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory: pytest.TempPathFactory) -> Repo:
-    return make_repo(tmp_path_factory.mktemp("readme") / "repo", *SMALL)
+    return make_repo(tmp_path_factory.mktemp("readme") / "repo", *README_SIZE)
 
 
 def test_the_list_of_commands_is_the_readmes() -> None:

@@ -1,18 +1,16 @@
 """The command line: exit codes and what they come with."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import shipped
 from zsad import __main__ as cli
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / "params.yaml").write_text(shipped("params.yaml"))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -6,15 +6,20 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.conftest import shipped
 from zsad.config import Params, load_params, validate
 from zsad.errors import UserError
 from zsad.learners.base import build_config
 
-ROOT = Path(__file__).parents[2]
-
 
 def raw() -> dict[str, Any]:
-    return yaml.safe_load((ROOT / "params.yaml").read_text())
+    return yaml.safe_load(shipped("params.yaml"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    (tmp_path / "shipped.yaml").write_text(shipped("params.yaml"))
+    return tmp_path / "shipped.yaml"
 
 
 def message(content: dict[str, Any]) -> str:
@@ -23,8 +28,8 @@ def message(content: dict[str, Any]) -> str:
     return str(caught.value)
 
 
-def test_the_shipped_file_is_valid() -> None:
-    params = load_params(ROOT / "params.yaml")
+def test_the_shipped_file_is_valid(file: Path) -> None:
+    params = load_params(file)
     assert params.configuration("cops_paper").method == "cops"
     assert params.configuration("cops_paper").protocol == "paper"
     assert params.configuration("cops").source_for(params, "demo_texture") == "demo_source"
@@ -66,8 +71,8 @@ def test_missing_block_is_named() -> None:
     assert message(content) == "params.yaml: seeds: required, but not given"
 
 
-def test_names_that_do_not_exist(tmp_path: Path) -> None:
-    params = load_params(ROOT / "params.yaml")
+def test_names_that_do_not_exist(file: Path, tmp_path: Path) -> None:
+    params = load_params(file)
     with pytest.raises(UserError, match=r"learners.copps does not exist; did you mean 'cops'\?"):
         params.configuration("copps")
     with pytest.raises(UserError, match="datasets.mvtec does not exist; there are: demo_source"):

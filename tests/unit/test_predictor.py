@@ -115,10 +115,48 @@ def test_a_backbone_that_is_not_there_is_named(save: Callable[..., Path]) -> Non
         load_predictor(save(name="ViT-X", sha256="0"), "cpu")
 
 
-def test_heat_has_an_absolute_scale_and_a_calm_picture_stays_itself() -> None:
+def test_heat_has_an_absolute_scale() -> None:
+    assert heatmap(np.ones((4, 4)))[0, 0, 0] > heatmap(np.ones((4, 4)))[0, 0, 2]  # red
+    assert heatmap(np.zeros((4, 4)))[0, 0].max() < 64  # dark
+
+
+def test_an_overlay_shows_where_however_low_the_map() -> None:
     picture = np.asarray(noise(4, 4))
-    cold, hot = np.zeros((4, 4)), np.ones((4, 4))
-    assert (overlay(picture, heatmap(cold), cold) == picture).all()
-    assert not (overlay(picture, heatmap(hot), hot) == picture).all()
-    assert heatmap(hot)[0, 0, 0] > heatmap(hot)[0, 0, 2]  # red
-    assert heatmap(cold)[0, 0, 0] < 64  # dark
+    assert (overlay(picture, np.full((4, 4), 0.3)) == picture).all()
+    low = np.zeros((4, 4))
+    low[1, 2] = 0.01
+    changed = (overlay(picture, low) != picture).any(axis=2)
+    assert changed[1, 2]
+    assert changed.sum() == 1
+
+
+def test_folders_with_equal_names_inside_do_not_meet(save: Callable[..., Path]) -> None:
+    for folder in ("pa", "pb", "other/pa"):
+        Path(folder).mkdir(parents=True)
+        noise(20, 20).save(Path(folder) / "001.png")
+    predictor = load_predictor(save(), "cpu")
+    predict_paths(predictor, [Path("pa"), Path("pb")], Path("out"), "object")
+    assert Path("out/pa/001.png.heatmap.png").is_file()
+    assert Path("out/pb/001.png.heatmap.png").is_file()
+    with pytest.raises(UserError, match="would both be written as out/pa/001.png"):
+        predict_paths(predictor, [Path("pa"), Path("other/pa")], Path("out"), "object")
+
+
+def test_earlier_output_is_no_input(save: Callable[..., Path]) -> None:
+    Path("photos").mkdir()
+    noise(20, 20).save("photos/a.png")
+    predictor = load_predictor(save(), "cpu")
+    for _ in range(2):
+        predict_paths(predictor, [Path("photos")], Path("photos/out"), "object")
+    assert len(Path("photos/out/scores.csv").read_text().splitlines()) == 2
+
+
+def test_deep_grey_is_read_as_the_pipeline_reads_it(save: Callable[..., Path]) -> None:
+    grey = np.random.RandomState(1).randint(0, 2**16, (30, 40)).astype(np.uint16)
+    Image.fromarray(grey).save("deep.png")
+    Image.fromarray((grey >> 8).astype(np.uint8)).save("plain.png")
+    deep, plain = load_predictor(save(), "cpu").predict_images([Path("deep.png"), Path("plain.png")])
+    assert deep.score == plain.score
+    Image.fromarray(grey.astype(np.float32)).save("float.tif")
+    with pytest.raises(UserError, match="float.tif: .*floating-point pixels"):
+        load_predictor(save(), "cpu").predict_images([Path("float.tif")])

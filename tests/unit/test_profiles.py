@@ -1,10 +1,10 @@
 """Profiles: what is replaced whole, what is merged, that comments stay and nothing invalid is written."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import shipped
 from zsad.config import load_params
 from zsad.errors import UserError
 from zsad.profiles import apply_profile
@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def params(tmp_path: Path) -> Path:
-    return Path(shutil.copy(ROOT / "params.yaml", tmp_path))
+    (tmp_path / "params.yaml").write_text(shipped("params.yaml"))
+    return tmp_path / "params.yaml"
 
 
 @pytest.mark.parametrize("profile", ["paper", "folder"])
