@@ -71,9 +71,10 @@ def test_hand_written_prompts_find_defects_on_held_out_surfaces() -> None:
     assert min(found.pixel, found.late_pixel) > 0.75
 
 
-@pytest.mark.skipif("ZSAD_REAL_DATA" not in os.environ, reason="ZSAD_REAL_DATA names no folder of datasets")
-def test_hand_written_prompts_beat_chance_on_real_pictures() -> None:
-    network, root = evaluate.load(), Path(os.environ["ZSAD_REAL_DATA"])
-    found = [evaluate.figures(network, evaluate.folder(c.parent), c.parent.name) for c in root.glob("*/*/test")]
-    assert np.nanmean([f.pixel for f in found]) > 0.7
-    assert np.nanmean([f.cls for f in found]) > 0.5
+if "ZSAD_REAL_DATA" in os.environ:  # without real pictures there is nothing to collect
+
+    def test_hand_written_prompts_beat_chance_on_real_pictures() -> None:
+        network, root = evaluate.load(), Path(os.environ["ZSAD_REAL_DATA"])
+        found = [evaluate.figures(network, evaluate.folder(c.parent), c.parent.name) for c in root.glob("*/*/test")]
+        assert np.nanmean([f.pixel for f in found]) > 0.7
+        assert np.nanmean([f.cls for f in found]) > 0.5
