@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def focal_loss(p_BHW: Tensor, mask_BHW: Tensor, gamma: float = 2.0, smooth: float = 1e-5) -> Tensor:
-    """Mean over pixels of −(1−p_t)^γ log p_t with a smoothed one-hot target (AnomalyCLIP spec §6, α = 1).
+    """Mean over pixels of −(1−p_t)^γ log p_t with a smoothed one-hot target (AnomalyCLIP, α = 1).
 
     The one-hot target is clamped to [ε, 1−ε] and p_t = Σ_c onehot_c·p_c + ε, over the two classes p and 1−p.
     """

@@ -1,4 +1,4 @@
-"""Anomaly maps: stored as log-odds codes on the patch grid, read back as probabilities at full size (design §6.7).
+"""Anomaly maps: stored as log-odds codes on the patch grid, read back as probabilities at full size.
 
 Everything is float64 on the CPU: a float32 map cannot tell 1 - 1e-8 from 1, and pixel metrics rank such pixels.
 """

@@ -1,6 +1,6 @@
 """The `score` stage: predictions + ground truth → one result cell. CPU only; starts without torch.
 
-Pixel metrics (design §6.8): maps and masks at one resolution for all learners, pixels pooled over a category,
+Pixel metrics: maps and masks at one resolution for all learners, pixels pooled over a category,
 unweighted mean over categories, then mean and sample standard deviation over seeds. One image is held at a time.
 """
 

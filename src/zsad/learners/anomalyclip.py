@@ -55,7 +55,7 @@ class AnomalyClip(Learner):
         return FeatureSpec(cls=True, vv_start=self.vv_start)
 
     def text_features(self) -> tuple[Tensor, Tensor]:
-        """Unit text features of the normal and the anomalous prompt, [1, D] each (spec §4)."""
+        """Unit text features of the normal and the anomalous prompt, [1, D] each."""
         deep = DeepTokens(list(self.compound_prompts_text), self.config.deep_fp16)
         prompts = []
         for context, words_TC in zip((self.ctx_pos, self.ctx_neg), self._words, strict=True):
@@ -73,7 +73,7 @@ class AnomalyClip(Learner):
         return image_B, two_way_logit(features.patches, normal, anomalous, temperature)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """CE on the image + 4·(focal + dice + dice) on the bilinearly upsampled probabilities (spec §6)."""
+        """CE on the image + 4·(focal + dice + dice) on the upsampled probabilities: L_global, L_local."""
         image_B, patches_BN = self._logits(batch.features)
         p_BHW = F.interpolate(self.as_map(patches_BN.sigmoid())[:, None], size=batch.masks.shape[-2:], mode="bilinear")[
             :, 0

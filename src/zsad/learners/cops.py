@@ -57,7 +57,7 @@ class QuickGELU(nn.Module):
 
 
 class Extractor(nn.Module):
-    """Cross-attention of prototype queries over patches, then an MLP without expansion (spec §5.1)."""
+    """Cross-attention of prototype queries over patches, then an MLP without expansion (the paper's ESTS)."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -138,7 +138,7 @@ class Cops(Learner):
     # --- prompts -----------------------------------------------------------------------------------------------------
 
     def pooled(self, features: ImageFeatures, kernel: int) -> Tensor:
-        """Patches averaged over kernel×kernel neighbours, zero padding counted: F [B, N, D] (spec §3.4)."""
+        """Patches averaged over kernel×kernel neighbours, zero padding counted: F [B, N, D]."""
         image = features.patches.transpose(1, 2).unflatten(2, (self.clip.grid, self.clip.grid))
         return F.avg_pool2d(image, kernel, stride=1, padding=kernel // 2).flatten(2).transpose(1, 2)
 
@@ -169,7 +169,7 @@ class Cops(Learner):
     # --- training ----------------------------------------------------------------------------------------------------
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """L_cls + 4·L_seg + L_NC + L_AC + L_KL + L_rec (spec §6). Prototypes enter the prompts detached."""
+        """L_cls + 4·L_seg + L_NC + L_AC + L_KL + L_rec. Prototypes enter the prompts detached."""
         g_BD = batch.features.cls
         patches_BND = self.pooled(batch.features, self.config.pool)
         normal_BMD, anomalous_BMD = self.extractor(self.t_n, patches_BND), self.extractor(self.t_a, patches_BND)
@@ -205,7 +205,7 @@ class Cops(Learner):
     # --- inference ---------------------------------------------------------------------------------------------------
 
     def constants(self, target: str) -> tuple[int, float, float]:
-        """(K, α, β): `paper` keys them on the target's name (spec §3.4, §8.6), `strict` takes the configuration's."""
+        """(K, α, β): `paper` keys them on the target's name, `strict` takes the configuration's."""
         if self.protocol == "strict":
             return self.config.pool, self.config.alpha, self.config.beta
         return (3, 0.35, 1.0) if "visa" in target else (5, 0.26, 0.9)
@@ -250,7 +250,7 @@ def masked_mean(x: Tensor, keep: Tensor) -> Tensor:
 
 
 def patch_segmentation_loss(p_BN: Tensor, pixels_BN: Tensor, area: int, smooth: float = 1e-5) -> Tensor:
-    """Focal + dice + dice of the nearest-upsampled map, computed on patches: equal to the pixel form (spec §13).
+    """Focal + dice + dice of the nearest-upsampled map, computed on patches: equal to the pixel form.
 
     p_BN: probability of anomalous per patch; pixels_BN: anomalous pixels in it, of `area`.
     """
@@ -268,7 +268,7 @@ def _focal(p_t: Tensor) -> Tensor:
 
 
 def _initialise(module: nn.Module) -> None:
-    """Linear N(0, 0.02) with zero bias; attention's in_proj keeps torch's Xavier default (spec §5.1)."""
+    """Linear N(0, 0.02) with zero bias; attention's in_proj keeps torch's Xavier default."""
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)

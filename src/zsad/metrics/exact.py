@@ -29,7 +29,7 @@ def pixel_metrics(maps: Maps, masks: Masks, fpr_limit: float) -> dict[str, float
 
 
 def aupro_steps(maps: Maps, masks: Masks, fpr_limit: float = 0.3, steps: int = 200) -> float | None:
-    """AUPRO as the official codes of AnomalyCLIP, FAPrompt and others compute it (specs/anomalyclip.md §9).
+    """AUPRO as the official codes of AnomalyCLIP, FAPrompt and others compute it.
 
     `steps` even thresholds between the smallest and the largest value; false-positive rates below the limit are
     stretched to [0,1] by their own smallest and largest value, not by the limit: hence not the exact AUPRO.
