@@ -84,10 +84,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _weights(arguments: argparse.Namespace) -> None:
-    from zsad.clip.weights import BASE, prepare
+    from zsad.clip.weights import prepare
+    from zsad.code import WEIGHTS
 
     backbone = load_params().backbone(arguments.key)
-    prepare(backbone, BASE / arguments.key)
+    prepare(backbone, WEIGHTS / arguments.key)
 
 
 def _fetch(arguments: argparse.Namespace) -> None:

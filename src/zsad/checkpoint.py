@@ -8,6 +8,7 @@ import torch
 
 from zsad.clip import weights
 from zsad.clip.backbone import Clip, load_clip
+from zsad.code import WEIGHTS
 from zsad.config import Configuration, Protocol
 from zsad.errors import UserError
 from zsad.io import file_sha256, read_json, read_tensors, write_tensors
@@ -72,7 +73,7 @@ def _header(metadata: dict[str, Any], path: Path) -> Header:
 def load_configured_clip(configuration: Configuration, device: torch.device) -> tuple[Clip, dict[str, Any]]:
     """The towers of a configuration and their identity, as checkpoints record it."""
     method = learner_class(configuration.method)
-    directory = weights.BASE / configuration.backbone_key
+    directory = WEIGHTS / configuration.backbone_key
     identity = read_json(directory / "backbone.json")
     clip = load_clip(
         directory, configuration.backbone.image_size, method.openai_activation, method.position_resize, device

@@ -24,14 +24,18 @@ def write_code(params: Params, key: str) -> None:
     configuration = params.configuration(key)
     method = configuration.method
     if not _learner_file(method).is_file():
-        known = ", ".join(sorted(f.stem for f in _learner_file("base").parent.glob("[a-z]*.py") if f.stem != "base"))
-        raise UserError(f"params.yaml: learners.{key}: method {method!r} does not exist; there are: {known}")
+        raise UserError(f"params.yaml: learners.{key}: method {method!r} does not exist; there are: {methods()}")
     weights = read_json(WEIGHTS / configuration.backbone_key / "backbone.json")
     made_of = {
         "files": {path.name: file_sha256(path) for path in learner_files(method)},
         "backbone": {**configuration.backbone.model_dump(), "sha256": weights["sha256"]},
     }
     write_json(BASE / f"{key}.json", made_of)
+
+
+def methods() -> str:
+    """Names of the methods on disk, for messages."""
+    return ", ".join(sorted(f.stem for f in _learner_file("base").parent.glob("[a-z]*.py") if f.stem != "base"))
 
 
 def learner_files(method: str) -> list[Path]:

@@ -82,9 +82,8 @@ def _only_one(path: Path) -> Iterator[None]:
 
 def _train_cell(params: Params, configuration: Configuration, source: str, seeds: list[int], report: Report) -> None:
     started = time.monotonic()
-    seed_everything(
-        derive_seed("features"), params.deterministic
-    )  # before the first kernel: CUDA reads its settings once
+    # Before the first kernel: CUDA reads its settings once.
+    seed_everything(derive_seed("features"), params.deterministic)
     manifest = load_manifest(source)
     method = learner_class(configuration.method)
     if method.trained and not manifest.has_pixel_labels:

@@ -11,7 +11,9 @@ from zsad.config import Params
 from zsad.errors import UserError
 from zsad.io import content_hash, read_json
 from zsad.journal import read_events
+from zsad.metrics import METRICS
 from zsad.metrics.results import cell_path, read_cell
+from zsad.metrics.summaries import mean_of
 
 MAX_PARAM_CHARS = 500
 MAX_KEY_CHARS = 250
@@ -128,9 +130,8 @@ def measured(cell: dict[str, Any]) -> dict[str, float]:
 
 def target_means(cells: list[dict[str, Any]]) -> dict[str, float]:
     """Unweighted mean of each metric over the target datasets on which it has a value."""
-    names = sorted({name for cell in cells for name in measured(cell)})
-    values = {name: [measured(cell)[name] for cell in cells if name in measured(cell)] for name in names}
-    return {name: sum(column) / len(column) for name, column in values.items()}
+    means = mean_of([cell["mean"] for cell in cells], METRICS)
+    return {name: value for name, value in means.items() if value is not None}
 
 
 def _start_of(record: dict[str, Any]) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 
 from zsad import checkpoint
 from zsad.checkpoint import Header
+from zsad.code import methods
 from zsad.errors import UserError
-from zsad.learners.base import build_config, learner_class, methods, scaled
+from zsad.learners.base import build_config, learner_class, scaled
 from zsad.maps import encode_logits
 
 METHODS = methods().split(", ")

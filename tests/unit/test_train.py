@@ -11,11 +11,12 @@ from PIL import Image
 from safetensors.torch import load
 
 from zsad import train as trainer
+from zsad.code import methods
 from zsad.config import Params
 from zsad.datasets.manifest import Manifest, Row, write_manifest
 from zsad.errors import UserError
 from zsad.io import read_json
-from zsad.learners.base import learner_class, methods
+from zsad.learners.base import learner_class
 
 TRAINED = [method for method in methods().split(", ") if learner_class(method).trained]
 CHECKPOINT = Path("data/checkpoints/mine/source")

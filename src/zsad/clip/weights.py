@@ -5,14 +5,13 @@ from typing import Any
 
 from zsad.code import WEIGHTS
 from zsad.config import BackboneParams
+from zsad.datasets.images import MEAN
 from zsad.errors import UserError
 from zsad.io import atomic_directory, file_sha256, read_json, write_json
 
-BASE = WEIGHTS
 EMBEDDED = "embedded"
 UNPACKED = Path("data/scratch/weights")  # the embedded CLIP where no pipeline has prepared it
 VOCABULARY = 49408  # of the byte-pair tokenizer that every OpenAI-like CLIP shares
-OPENAI_MEAN = (0.48145466, 0.4578275, 0.40821073)
 
 
 def prepare(params: BackboneParams, out: Path) -> None:
@@ -35,7 +34,7 @@ def prepare(params: BackboneParams, out: Path) -> None:
         )
 
 
-def find(identity: dict[str, Any], base: Path = BASE) -> Path:
+def find(identity: dict[str, Any], base: Path = WEIGHTS) -> Path:
     """The prepared directory that holds exactly the weights a checkpoint was trained with."""
     for candidate in [*sorted(base.glob("*/backbone.json")), UNPACKED / "backbone.json"]:
         if candidate.is_file() and read_json(candidate)["sha256"] == identity["sha256"]:
@@ -68,7 +67,7 @@ def _from_open_clip(params: BackboneParams) -> tuple[dict[str, Any], dict[str, A
             " choose a plain one of open_clip's, such as ViT-B-16 or ViT-L-14-336"
         )
     tag = open_clip.get_pretrained_cfg(params.name, params.pretrained) or {}
-    if tuple(tag.get("mean", OPENAI_MEAN)) != OPENAI_MEAN:
+    if tuple(tag.get("mean", MEAN)) != MEAN:
         raise UserError(
             f"params.yaml: backbones: {params.pretrained} normalises pictures in its own way; not supported"
         )

@@ -15,6 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from zsad.clip.backbone import Activation, Clip, FeatureSpec, ImageFeatures, PositionResize
+from zsad.code import methods
 from zsad.config import Block, Protocol, validate
 from zsad.errors import UserError
 from zsad.maps import Upsample
@@ -138,15 +139,6 @@ def learner_class(method: str) -> type[Learner]:
         if name.lower() == method.replace("_", "") and isinstance(value, type) and issubclass(value, Learner):
             return value
     raise UserError(f"zsad.learners.{method}: holds no Learner class named like the file")
-
-
-def methods() -> str:
-    """Names of the methods on disk, for messages."""
-    import pkgutil
-
-    from zsad import learners
-
-    return ", ".join(sorted(m.name for m in pkgutil.iter_modules(learners.__path__) if m.name != "base"))
 
 
 def build_config(method: str, settings: dict[str, Any], where: str) -> LearnerConfig:
