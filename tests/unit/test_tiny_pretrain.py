@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from zsad.clip.tiny import embedded, losses, model, pretrain, tokens
+from zsad.clip.tiny import embedded, losses, model, pretrain, teacher, tokens
 from zsad.clip.tiny.stream import StreamConfig
 
 
@@ -115,3 +115,47 @@ def test_peaks_look_everywhere_in_normal_pictures_and_at_the_defect_in_others() 
     logits = torch.tensor([[3.0, 1.0, 2.0], [3.0, 1.0, 2.0]])[None, ..., None]
     share = torch.tensor([[0.0, 0.0, 0.0], [0.0, 0.5, 1.0]])
     assert losses.peaks(logits, share).flatten().tolist() == [3.0, 2.0]
+
+
+def test_families_are_told_apart_where_the_defect_is() -> None:
+    shown = losses.Shown(
+        torch.ones(2, 2), torch.tensor([False, True]), torch.tensor([0, 2]), torch.tensor([[0.0, 0.0], [0.0, 1.0]])
+    )
+    right = torch.full((1, 2, 2, 3), -40.0)
+    right[..., 0] = 40
+    right[0, 1, 1] = torch.tensor([-40.0, -40.0, 40.0])
+    picture = torch.tensor([[[40.0, -40.0, -40.0], [-40.0, -40.0, 40.0]]])
+    assert losses.family(picture, right, shown).item() == pytest.approx(0, abs=1e-6)
+    mixed_up = right[..., [0, 2, 1]]
+    assert losses.family(picture, mixed_up, shown).item() == pytest.approx(80 * (1 / 3) / 2, rel=0.4)
+
+
+def test_only_block_matrices_are_orthogonalised(tmp_path: Path) -> None:
+    pretraining = pretrain.Pretraining(micro_config(), tmp_path)
+    muon, adam = ({id(p) for g in o.param_groups for p in g["params"]} for o in pretraining.optimizers)
+    assert not muon & adam
+    assert muon | adam == {id(p) for p in pretraining.trained.parameters()}
+    names = {name for name, p in pretraining.trained.named_parameters() if id(p) in muon}
+    assert len(names) == 4 * (3 + 1)
+    assert all(name.endswith("weight") for name in names)
+
+
+def test_the_teacher_gives_standardised_features_on_the_patch_grid() -> None:
+    pixels = torch.randint(0, 256, (6, 3, 72, 72), dtype=torch.uint8)
+    targets = teacher.Teacher().targets(pixels, 9)
+    assert targets.patches.shape == (6, 81, teacher.PATCH_CHANNELS)
+    assert targets.picture.shape == (6, teacher.PICTURE_CHANNELS)
+    spread = targets.patches.flatten(0, 1)
+    assert torch.allclose(spread.mean(0), torch.zeros(()), atol=1e-4)
+    assert torch.allclose(spread.std(0, unbiased=False), torch.ones(()), atol=1e-3)
+
+
+def test_a_student_that_knows_nothing_explains_nothing() -> None:
+    student = teacher.Student(16)
+    for parameter in student.parameters():
+        torch.nn.init.zeros_(parameter)
+    unit = torch.tensor([-1.0, 1.0])
+    targets = teacher.Targets(
+        unit[:, None, None].expand(2, 4, teacher.PATCH_CHANNELS), unit[:, None].expand(2, teacher.PICTURE_CHANNELS)
+    )
+    assert student.loss(torch.randn(2, 4, 16), torch.randn(2, 16), targets).item() == pytest.approx(1)

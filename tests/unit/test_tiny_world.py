@@ -1,5 +1,6 @@
 """The procedural world: deterministic, labelled exactly, varied, and disjoint from the demo benchmark."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -35,6 +36,28 @@ def test_every_family_marks_its_extent(family: str) -> None:
     assert defect.picture.shape == canvas.picture.shape
     assert 0 <= defect.extent.min() < defect.extent.max() <= 1
     assert not np.allclose(defect.picture, canvas.picture)
+
+
+def test_most_defects_of_objects_show_at_the_size_the_model_sees() -> None:
+    rng, kinds = np.random.default_rng(5), [k for k in world.OBJECTS if k not in world.HELD_OUT]
+    shares = []
+    for _ in range(30):
+        scene = world.render(rng, kinds)
+        change = np.abs(scene.anomalous.astype(np.float32) - scene.normal).max(-1) * scene.mask
+        seen = cv2.resize(cv2.GaussianBlur(change, (0, 0), 1.2), (112, 112), interpolation=cv2.INTER_AREA)
+        shares.append((seen > 20).sum() >= 30)
+    assert np.mean(shares) > 0.7
+
+
+def test_a_warped_outline_leaves_its_region() -> None:
+    size = 96
+    region = np.zeros((size, size), np.float32)
+    region[20:76, 36:60] = 1
+    thing, ground = (np.full((size, size, 3), tone, np.float32) for tone in (0.9, 0.1))
+    canvas = Canvas(np.where(region[..., None] > 0, thing, ground), region, ground, thing)
+    moved = [world.DEFECTS["warped outline"](np.random.default_rng(seed), canvas) for seed in range(6)]
+    assert all(((d.picture[..., 0] > 0.5) != (region > 0)).sum() > 20 for d in moved)
+    assert all((d.extent > 0.35)[(d.picture[..., 0] > 0.5) != (region > 0)].mean() > 0.85 for d in moved)
 
 
 def test_rendering_depends_on_the_seed_alone() -> None:
@@ -105,7 +128,7 @@ def test_a_batch_is_labelled_consistently() -> None:
     assert np.array_equal(batch.shown.anomalous, batch.told.anomalous)
     named = batch.told.kind != OPEN
     assert np.array_equal(batch.told.kind[named], batch.shown.kind[named])
-    assert len(batch.texts.rows) == 24 + 2 * 3
+    assert len(batch.texts.rows) == 24 + 2 * 3 + 1 + len(world.FAMILIES)
 
 
 def test_patch_shares_count_pixels_row_by_row() -> None:

@@ -24,6 +24,10 @@ class ImageFeatures(NamedTuple):
     """[B, C] class token through the projection alone."""
     patches: Tensor
     """[S, B, N, C] patch tokens: V-V stream from the first block, V-V stream from a late block, last block."""
+    middle: Tensor
+    """[B, N, W] patch tokens after half of the blocks, in the width of the tower."""
+    last_cls: Tensor
+    """[B, W] class token after the last block, in the width of the tower."""
 
 
 def build(config: dict[str, Any], vocabulary: int) -> open_clip.CLIP:
@@ -67,9 +71,11 @@ def encode_image(model: open_clip.CLIP, pixels_BCHW: Tensor) -> ImageFeatures:
         first_BLC = first_BLC + values_BLC
         if depth >= late:
             late_BLC = late_BLC + values_BLC
+        if depth + 1 == len(blocks) // 2:
+            middle_BNW = h_BLC[:, 1:]
     raw_cls_BC = h_BLC[:, 0] @ tower.proj
     streams_SBLC = tower.ln_post(torch.stack([first_BLC, late_BLC, h_BLC])) @ tower.proj
-    return ImageFeatures(streams_SBLC[2, :, 0], raw_cls_BC, streams_SBLC[:, :, 1:])
+    return ImageFeatures(streams_SBLC[2, :, 0], raw_cls_BC, streams_SBLC[:, :, 1:], middle_BNW, h_BLC[:, 0])
 
 
 def encode_text(model: open_clip.CLIP, rows_BL: Tensor, ends_B: Tensor) -> Tensor:

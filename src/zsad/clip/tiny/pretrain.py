@@ -14,6 +14,8 @@ from torch.utils.data import DataLoader
 
 from zsad.clip.tiny import embedded, losses, model, tokens
 from zsad.clip.tiny.stream import Batch, Claims, Stream, StreamConfig
+from zsad.clip.tiny.teacher import Student, Teacher
+from zsad.clip.tiny.world import FAMILIES
 from zsad.io import atomic_path
 from zsad.progress import progress
 
@@ -22,15 +24,18 @@ from zsad.progress import progress
 class PretrainConfig:
     """Everything that decides the weights."""
 
-    steps: int = 2500
+    steps: int = 5000
     seed: int = 0
-    lr: float = 5e-4
-    warmup: int = 200
+    lr: float = 0.002
+    muon_lr: float = 0.003
+    warmup: int = 100
     weight_decay: float = 0.05
+    family_weight: float = 0.5
+    teacher_weight: float = 1.0
     peak_weight: float = 0.5
     """Weight of the largest patch once pictures have their full size; before, maps are too noisy for it."""
     save_every: int = 100
-    stream: StreamConfig = field(default_factory=lambda: StreamConfig(early_steps=1300))
+    stream: StreamConfig = field(default_factory=lambda: StreamConfig(early_steps=2400))
     architecture: dict[str, Any] = field(default_factory=embedded.config)
 
 
@@ -42,9 +47,10 @@ class Pretraining:
         self.config, self.out, self.step = config, out, 0
         self.model = model.build(config.architecture, len(tokens.kept_ids()) + 1)
         model.initialise(self.model)
-        self.optimizer = torch.optim.AdamW(
-            _groups(self.model, config.weight_decay), lr=config.lr, betas=(0.9, 0.98), fused=True
-        )
+        self.teacher = Teacher()
+        self.student = Student(config.architecture["model_cfg"]["vision_cfg"]["width"])
+        self.trained = nn.ModuleList([self.model, self.student])
+        self.optimizers = _optimizers(self.trained, config)
         preprocess = config.architecture["preprocess_cfg"]
         self.mean, self.std = (torch.tensor(preprocess[k]).view(3, 1, 1) * 255 for k in ("mean", "std"))
 
@@ -57,7 +63,9 @@ class Pretraining:
         """Go on from the last checkpoint, dropping log lines written after it."""
         saved = torch.load(self.checkpoint, weights_only=True)
         self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        self.student.load_state_dict(saved["student"])
+        for optimizer, state in zip(self.optimizers, saved["optimizers"], strict=True):
+            optimizer.load_state_dict(state)
         self.step = saved["step"]
         log = self.out / "losses.jsonl"
         kept = log.read_text().splitlines(keepends=True)[: self.step] if log.exists() else []
@@ -65,7 +73,12 @@ class Pretraining:
 
     def save(self) -> None:
         """Write the checkpoint; an interruption leaves the last one whole."""
-        state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "step": self.step}
+        state = {
+            "model": self.model.state_dict(),
+            "student": self.student.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self.optimizers],
+            "step": self.step,
+        }
         with atomic_path(self.checkpoint) as partial:
             torch.save(state, partial)
 
@@ -84,47 +97,56 @@ class Pretraining:
 
     def advance(self, batch: Batch) -> dict[str, float]:
         """One optimiser step; returns its losses."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.lr * _schedule(self.step, self.config.warmup, self.config.steps)
+        for group in (group for optimizer in self.optimizers for group in optimizer.param_groups):
+            group["lr"] = group["initial_lr"] * _schedule(self.step, self.config.warmup, self.config.steps)
         terms = self._terms(batch)
-        late = self.step >= self.config.stream.early_steps
-        loss = terms.contrast + terms.state + terms.local + (self.config.peak_weight * terms.peak if late else 0)
+        loss = self._total(terms)
         if not loss.isfinite():
             raise FloatingPointError(f"the loss of step {self.step + 1} is {loss.item()}; the last checkpoint is kept")
-        self.optimizer.zero_grad(set_to_none=True)
+        self.trained.zero_grad(set_to_none=True)
         loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        nn.utils.clip_grad_norm_(self.trained.parameters(), 1.0)
+        for optimizer in self.optimizers:
+            optimizer.step()
         self.model.logit_scale.data.clamp_(0, math.log(100))
         self.step += 1
         values = {name: round(value.item(), 6) for name, value in terms._asdict().items()}
         return {"step": self.step, **values, "scale": round(self.model.logit_scale.exp().item(), 4)}
 
+    def _total(self, terms: losses.Terms) -> Tensor:
+        config = self.config
+        total = terms.contrast + terms.state + terms.local
+        total = total + config.family_weight * terms.family + config.teacher_weight * terms.teacher
+        return total + config.peak_weight * terms.peak if self.step >= config.stream.early_steps else total
+
     def _terms(self, batch: Batch) -> losses.Terms:
-        pixels = (torch.as_tensor(batch.pixels).permute(0, 3, 1, 2).float() - self.mean) / self.std
+        pixels = torch.as_tensor(batch.pixels).permute(0, 3, 1, 2)
+        targets = self.teacher.targets(pixels, pixels.shape[-1] // self.config.stream.patch)
         with torch.autocast("cpu", torch.bfloat16):
-            image = model.encode_image(self.model, pixels)
+            image = model.encode_image(self.model, (pixels.float() - self.mean) / self.std)
             texts = model.encode_text(self.model, *(torch.as_tensor(a) for a in batch.texts))
+            imitation = self.student.loss(image.middle, image.last_cls, targets)
         shown, told = (_claim_tensors(c) for c in (batch.shown, batch.told))
-        return losses.terms(
-            image,
-            texts,
-            losses.positives(*shown, *told),
-            shown[0],
-            torch.as_tensor(batch.defect),
-            self.model.logit_scale.exp(),
-        )
+        positive, family = losses.positives(*shown, *told), 1 + shown[1][:, 1]
+        known = losses.Shown(positive, shown[0], family, torch.as_tensor(batch.defect))
+        parts = texts.split([len(pixels), 2 * self.config.stream.pairs, 1 + len(FAMILIES)])
+        return losses.terms(image, losses.Texts(*parts), known, self.model.logit_scale.exp(), imitation)
 
 
 def _claim_tensors(claims: Claims) -> tuple[Tensor, Tensor]:
     return torch.as_tensor(claims.anomalous), torch.as_tensor(np.stack([claims.kind, claims.family], 1))
 
 
-def _groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Matrices decay; biases, norms, embeddings and the temperature do not."""
-    decays = [p for n, p in network.named_parameters() if p.ndim >= 2 and "embedding" not in n]
-    others = [p for n, p in network.named_parameters() if p.ndim < 2 or "embedding" in n]
-    return [{"params": decays, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
+def _optimizers(network: nn.Module, config: PretrainConfig) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+    """Muon for the matrices of the transformer blocks, AdamW for everything else; only the former decay."""
+    named = dict(network.named_parameters())
+    blocks = [p for name, p in named.items() if p.ndim == 2 and ".resblocks." in name]
+    others = [p for name, p in named.items() if p.ndim != 2 or ".resblocks." not in name]
+    muon = torch.optim.Muon(blocks, lr=config.muon_lr, weight_decay=config.weight_decay, adjust_lr_fn="match_rms_adamw")
+    adam = torch.optim.AdamW(others, lr=config.lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    for group in (*muon.param_groups, *adam.param_groups):
+        group["initial_lr"] = group["lr"]
+    return muon, adam
 
 
 def _schedule(step: int, warmup: int, steps: int) -> float:

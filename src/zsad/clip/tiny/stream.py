@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
 from zsad.clip.tiny import tokens
-from zsad.clip.tiny.world import FAMILIES, HELD_OUT, KINDS, Caption, Scene, describe, render, state_pair
+from zsad.clip.tiny.world import FAMILIES, HELD_OUT, KINDS, Caption, Scene, defect_list, describe, render, state_pair
 from zsad.clip.tiny.world.fields import Rng
 from zsad.clip.tiny.world.imaging import expose
 
@@ -60,7 +60,7 @@ class Batch(NamedTuple):
     told: Claims
     """Claims of the B captions, one per picture."""
     texts: tokens.Encoded
-    """B captions, then P normal and P anomalous ones of state pairs."""
+    """B captions, then P normal and P anomalous ones of state pairs, then a normal one and one for each family."""
 
 
 class View(NamedTuple):
@@ -106,7 +106,7 @@ class Stream(IterableDataset):
             np.stack([patch_shares(v.mask, self.config.patch) for v in seen]),
             _claims([Caption("", v.family is not None, v.kind, v.family) for v in seen]),
             _claims(captions),
-            tokens.encode([c.text for c in (*captions, *normal, *anomalous)]),
+            tokens.encode([c.text for c in (*captions, *normal, *anomalous, *defect_list(rng))]),
         )
 
 

@@ -1,6 +1,6 @@
 """A procedural world of surfaces, objects and scans, with and without defects, and captions for them."""
 
-from zsad.clip.tiny.world.captions import Caption, describe, state_pair
+from zsad.clip.tiny.world.captions import Caption, defect_list, describe, state_pair
 from zsad.clip.tiny.world.scene import DEFECTS, FAMILIES, HELD_OUT, KINDS, MATERIALS, OBJECTS, SCANS, Scene, render
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "SCANS",
     "Caption",
     "Scene",
+    "defect_list",
     "describe",
     "render",
     "state_pair",

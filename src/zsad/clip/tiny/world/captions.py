@@ -33,6 +33,14 @@ def state_pair(rng: Rng) -> tuple[Caption, Caption]:
     return normal, Caption(_write(rng, str(rng.choice(ANOMALOUS_STATES)), noun), True)
 
 
+def defect_list(rng: Rng) -> list[Caption]:
+    """A normal caption, then one for each family of defects in the order of `DEFECT_WORDS`; all of the same noun."""
+    noun = wild_noun(rng)
+    states = [f"{{}} with {rng.choice(words)}" for words in DEFECT_WORDS.values()]
+    normal = Caption(_write(rng, str(rng.choice(NORMAL_STATES)), noun), False)
+    return [normal, *(Caption(_write(rng, s, noun), True, None, f) for s, f in zip(states, DEFECT_WORDS, strict=True))]
+
+
 def wild_noun(rng: Rng) -> str:
     """A noun that says nothing about the picture: "object", common words, or an invented word."""
     draw = rng.random()

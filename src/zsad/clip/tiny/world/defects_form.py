@@ -1,4 +1,4 @@
-"""Defects of form: material that is missing, moved or bent. And growths in medical-like pictures.
+"""Defects of form: material that is missing, moved or out of shape. And growths in medical-like pictures.
 
 A renderer takes a generator and a `Canvas` and returns a `Defect`.
 """
@@ -6,13 +6,13 @@ A renderer takes a generator and a `Canvas` and returns a `Defect`.
 import cv2
 import numpy as np
 
-from zsad.clip.tiny.world.canvas import Canvas, Defect, contrast, length, patch, place
-from zsad.clip.tiny.world.fields import Rng, fractal, grain, grid, paint, relief, rotated, shade, soft, warp
+from zsad.clip.tiny.world.canvas import Canvas, Defect, brink, contrast, length, patch, place
+from zsad.clip.tiny.world.fields import Array, Rng, fractal, grain, grid, paint, relief, rotated, shade, soft, warp
 
 
 def hole(rng: Rng, canvas: Canvas) -> Defect:
     """A round opening with a lit rim."""
-    extent = patch(rng, canvas, 0.02, 0.12)
+    extent = patch(rng, canvas, 0.03, 0.13)
     rim = shade(canvas.picture, relief(extent * 6, rng.uniform(0, 6.3)), 0.15)
     inside = canvas.ground if rng.random() < 0.5 else canvas.picture * rng.uniform(0.05, 0.4)
     return Defect(paint(rim, inside, extent), extent)
@@ -31,8 +31,9 @@ def tear(rng: Rng, canvas: Canvas) -> Defect:
 
 
 def missing_part(rng: Rng, canvas: Canvas) -> Defect:
-    """A piece gone, its place filled with the ground or with a bare even tone."""
-    extent = patch(rng, canvas, 0.06, 0.22, 1.5)
+    """A piece gone, from the outline or within, its place filled with the ground or with a bare even tone."""
+    at = brink(rng, canvas) if rng.random() < 0.5 else None
+    extent = patch(rng, canvas, 0.06, 0.22, 1.5, at)
     bare = cv2.GaussianBlur(canvas.picture, (0, 0), rng.uniform(6, 14))
     return Defect(paint(canvas.picture, canvas.ground if rng.random() < 0.5 else bare, extent), extent)
 
@@ -47,12 +48,34 @@ def broken_off(rng: Rng, canvas: Canvas) -> Defect:
     return Defect(paint(canvas.picture, canvas.ground, extent), extent)
 
 
+def warped_outline(rng: Rng, canvas: Canvas) -> Defect:
+    """The outline is pushed in or out; the thing leaves its region."""
+    dx, dy = _push(rng, canvas)
+    coverage = warp(canvas.region, dx, dy)
+    emptied = paint(canvas.picture, canvas.ground, canvas.region)
+    moved = np.maximum(coverage, canvas.region) * soft(np.hypot(dx, dy) - 1)
+    return Defect(paint(emptied, warp(canvas.picture, dx, dy), coverage), moved)
+
+
+def _push(rng: Rng, canvas: Canvas) -> tuple[Array, Array]:
+    """Displacements that move the outline in or out about a point."""
+    size, (cx, cy) = len(canvas.region), brink(rng, canvas)
+    x, y = grid(size)
+    u, v = (x + 1) * size / 2 - cx, (y + 1) * size / 2 - cy
+    reach = length(rng, canvas, 0.1, 0.25)
+    near = np.exp(-(u**2 + v**2) / (2 * reach**2))
+    mass = canvas.region * near
+    across, down = float((mass * u).sum()), float((mass * v).sum())
+    amount = rng.choice([-1, -1, 1]) * rng.uniform(0.7, 1.3) * reach / (np.hypot(across, down) + 1e-6)
+    return (amount * across * near).astype(np.float32), (amount * down * near).astype(np.float32)
+
+
 def bulge(rng: Rng, canvas: Canvas) -> Defect:
     """The surface swells: it magnifies its texture and catches light."""
     extent = cv2.GaussianBlur(patch(rng, canvas, 0.06, 0.2, 2), (0, 0), rng.uniform(2, 5))
     dx, dy = (cv2.Sobel(extent, cv2.CV_32F, *order) * 16 for order in ((1, 0), (0, 1)))
     lit = shade(warp(canvas.picture, dx, dy), relief(extent * 12, rng.uniform(0, 6.3)), rng.uniform(0.08, 0.25))
-    return Defect(lit, soft(extent - 0.3, 0.3))
+    return Defect(lit, soft(extent - 0.12, 0.3))
 
 
 def distortion(rng: Rng, canvas: Canvas) -> Defect:
@@ -125,6 +148,7 @@ RENDERERS = {
     "tear": tear,
     "missing part": missing_part,
     "broken off part": broken_off,
+    "warped outline": warped_outline,
     "bulge": bulge,
     "distortion": distortion,
     "misplaced part": misplaced,

@@ -62,7 +62,7 @@ def fibre(rng: Rng, canvas: Canvas) -> Defect:
 def abrasion(rng: Rng, canvas: Canvas) -> Defect:
     """A field of fine parallel scratches."""
     extent, size = patch(rng, canvas, 0.06, 0.25, 4), len(canvas.picture)
-    angle, starts = rng.uniform(0, 6.3), rng.uniform(0, size, (90, 2))
+    angle, starts = rng.uniform(0, 6.3), rng.uniform(0, size, (250, 2))
     lines = strokes(size, [wander(rng, p, angle + rng.normal(0, 0.1), 30, 0.05) for p in starts], 0.7)
     return Defect(paint(canvas.picture, _tint(rng, canvas, contrast(rng, 0.25, 0.6)), lines * extent * 0.9), extent)
 
@@ -111,7 +111,7 @@ def bubble(rng: Rng, canvas: Canvas) -> Defect:
     cx, cy = place(rng, canvas)
     ys, xs = np.mgrid[:size, :size].astype(np.float32)
     for _ in range(int(rng.integers(1, 6))):
-        radius = max(2.0, length(rng, canvas, 0.015, 0.07))
+        radius = max(2.0, length(rng, canvas, 0.02, 0.08))
         distance = np.hypot(xs - cx - rng.normal(0, 8), ys - cy - rng.normal(0, 8))
         extent = np.maximum(extent, np.sqrt(np.clip(1 - (distance / radius) ** 2, 0, 1)))
     lit = shade(canvas.picture, relief(extent * 5, rng.uniform(0, 6.3)), rng.uniform(0.08, 0.2))
@@ -128,7 +128,7 @@ def grit(rng: Rng, canvas: Canvas) -> Defect:
 def spots(rng: Rng, canvas: Canvas) -> Defect:
     """A scatter of small dots of one colour."""
     extent, size = patch(rng, canvas, 0.05, 0.25, 2), len(canvas.picture)
-    dots = soft(grain(rng, size, rng.uniform(0.8, 2)) - rng.uniform(1.3, 2), 0.4) * extent
+    dots = soft(grain(rng, size, rng.uniform(0.8, 2)) - rng.uniform(0.7, 1.7), 0.4) * extent
     return Defect(
         paint(canvas.picture, _tint(rng, canvas, contrast(rng, 0.25, 0.7)), dots), extent * (dots.max() > 0.5)
     )

@@ -82,12 +82,13 @@ def near(rng: Rng, base: Array, amount: float = 0.15) -> Array:
 
 def paint(base: Array, other: Array, alpha: Array) -> Array:
     """`other` (colour [3] or picture) over `base` with coverage alpha [S, S]."""
-    return (base + (other - base) * alpha[..., None]).astype(np.float32)
+    return (base + (other - base) * alpha[..., None]).astype(np.float32, copy=False)
 
 
 def shade(picture: Array, field: Array, amount: float) -> Array:
     """Lighten and darken a colour or picture by `amount` times a field."""
-    return np.clip(picture * (1 + amount * field[..., None]), 0, 1).astype(np.float32)
+    lit = picture * (1 + amount * field)[..., None]
+    return np.clip(lit, 0, 1, out=lit).astype(np.float32, copy=False)
 
 
 def soft(field: Array, edge: float = 1.0) -> Array:

@@ -1,10 +1,25 @@
 """Between a surface and a stored picture: light, lens, sensor, file; and things that look odd but are fine."""
 
+from collections.abc import Callable
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zsad.clip.tiny.world.fields import Array, Rng, colour, fractal, grid, near, paint, rotated, shade, soft, strokes
+from zsad.clip.tiny.world.fields import (
+    Array,
+    Rng,
+    blob,
+    colour,
+    fractal,
+    grid,
+    near,
+    paint,
+    rotated,
+    shade,
+    soft,
+    strokes,
+)
 
 Bytes = NDArray[np.uint8]
 
@@ -33,7 +48,7 @@ def decorate(rng: Rng, picture: Array, region: Array) -> Array:
     if kind == 0:
         alpha = soft(rng.uniform(0.8, 4) - np.abs(x - at) * size / 2)
     elif kind == 1:
-        alpha = _print(rng, size)
+        alpha = lettering(rng, size)
     elif kind == 2:
         alpha = soft((np.abs(x) - rng.uniform(0.8, 0.97)) * size / 2)
     else:
@@ -42,8 +57,29 @@ def decorate(rng: Rng, picture: Array, region: Array) -> Array:
     return paint(picture, ink, alpha * region * rng.uniform(0.4, 1))
 
 
-def _print(rng: Rng, size: int) -> Array:
-    """A line of letters or digits."""
+def adorn(rng: Rng, picture: Array, region: Array) -> Array:
+    """Distractors that belong to a thing: glints, a part line along its outline, a label, a mottled tone."""
+    size, kind = len(picture), rng.integers(4)
+    cx, cy = (float(rng.uniform(0.25, 0.75)) * size for _ in range(2))
+    if kind == 0:
+        alpha, ink = soft(blob(rng, size, rng.uniform(3, 12), (cx, cy), 0.1), rng.uniform(2, 8)), np.ones(3, np.float32)
+    elif kind == 1:
+        depth = cv2.distanceTransform((region > 0.5).astype(np.uint8), cv2.DIST_L2, 3)
+        line = soft(rng.uniform(0.7, 2) - np.abs(depth - rng.uniform(3, 16)))
+        alpha, ink = line, near(rng, picture.mean((0, 1)), 0.25)
+    elif kind == 2:
+        half = rng.uniform(0.06, 0.25, 2) * size
+        x, y = grid(size)
+        u, v = rotated((x + 1) * (size / 2) - cx, (y + 1) * (size / 2) - cy, rng.normal(0, 0.2))
+        alpha = soft(np.minimum(half[0] - np.abs(u), half[1] - np.abs(v)))
+        ink = np.where(lettering(rng, size)[..., None] > 0.5, colour(rng, 1.0), colour(rng, 0.6, 0.5, 1))
+    else:
+        return paint(picture, shade(picture, fractal(rng, size, 1.3), rng.uniform(0.03, 0.12)), region)
+    return paint(picture, ink, alpha * region * rng.uniform(0.5, 1))
+
+
+def lettering(rng: Rng, size: int) -> Array:
+    """Coverage [S, S] of a line of letters or digits."""
     canvas = np.zeros((size, size), np.uint8)
     text = "".join(rng.choice(list("ABCDEFHIKLMNOPRSTUVXYZ0123456789-"), int(rng.integers(2, 9))))
     origin = (int(rng.uniform(0, 0.5) * size), int(rng.uniform(0.2, 0.9) * size))
@@ -53,16 +89,16 @@ def _print(rng: Rng, size: int) -> Array:
     return canvas.astype(np.float32) / 255
 
 
-def backdrop(rng: Rng, size: int, surface: Array) -> Array:
-    """What lies behind an object: a plain tone, a gradient, a blurred or a sharp surface."""
+def backdrop(rng: Rng, size: int, surface: Callable[[], Array]) -> Array:
+    """What lies behind an object: a plain tone, a gradient, a blurred or a sharp surface, drawn only if it shows."""
     kind = rng.random()
     if kind < 0.5:
         tone = rng.choice([0.03, 0.97]) if rng.random() < 0.4 else rng.uniform(0.1, 0.9)
         plain = np.clip(tone + rng.normal(0, 0.03, 3), 0, 1).astype(np.float32)
         return shade(np.broadcast_to(plain, (size, size, 3)), fractal(rng, size, 1.5), rng.uniform(0, 0.04))
     if kind < 0.75:
-        return cv2.GaussianBlur(surface, (0, 0), rng.uniform(2, 8))
-    return surface
+        return cv2.GaussianBlur(surface(), (0, 0), rng.uniform(2, 8))
+    return surface()
 
 
 def shadow(rng: Rng, picture: Array, coverage: Array) -> Array:

@@ -1,6 +1,6 @@
 """Things with an outline: the table of their renderers."""
 
-from zsad.clip.tiny.world import goods, hardware
+from zsad.clip.tiny.world import assemblies, goods, hardware
 
 RENDERERS = {
     "screw": hardware.screw,
@@ -31,4 +31,4 @@ RENDERERS = {
     "box": goods.packaged_box,
     "pebble": goods.pebble,
     "machine part": hardware.machine_part,
-}
+} | assemblies.RENDERERS

@@ -21,7 +21,7 @@ class Solid(NamedTuple):
 
 
 class Part(NamedTuple):
-    """A shape with its colour; `None` cuts a hole through everything below."""
+    """A shape with its colour [3] or material [S, S, 3]; `None` cuts a hole through everything below."""
 
     shape: Array
     tint: Array | None
@@ -78,10 +78,17 @@ def assemble(rng: Rng, size: int, parts: list[Part], gloss: float = 0.5) -> Soli
         if tint is None:
             coverage = coverage * (1 - alpha)
             continue
-        field = texture * rough + _edge_light(alpha, bevel, light) * gloss
-        picture = paint(picture, shade(tint, field, 1), alpha)
+        at = _extent(alpha)
+        field = texture[at] * rough + _edge_light(alpha[at], bevel, light) * gloss
+        picture[at] = paint(picture[at], shade(tint if tint.ndim == 1 else tint[at], field, 1), alpha[at])
         coverage = np.maximum(coverage, alpha)
     return Solid(picture, coverage)
+
+
+def _extent(alpha: Array, margin: int = 6) -> tuple[slice, slice]:
+    """The window [rows, columns] that holds a part and the blur of its edge."""
+    left, top, width, height = cv2.boundingRect((alpha > 0).astype(np.uint8))
+    return slice(max(0, top - margin), top + height + margin), slice(max(0, left - margin), left + width + margin)
 
 
 def _edge_light(alpha: Array, bevel: float, light: float) -> Array:
