@@ -24,7 +24,7 @@ from zsad.progress import progress
 class PretrainConfig:
     """Everything that decides the weights."""
 
-    steps: int = 5000
+    steps: int = 3400
     seed: int = 0
     lr: float = 0.002
     muon_lr: float = 0.003
@@ -32,10 +32,11 @@ class PretrainConfig:
     weight_decay: float = 0.05
     family_weight: float = 0.5
     teacher_weight: float = 1.0
-    peak_weight: float = 0.5
-    """Weight of the largest patch once pictures have their full size; before, maps are too noisy for it."""
+    late_state_weight: float = 2.0
+    late_peak_weight: float = 0.5
+    """Weights once pictures have their full size: before, small defects cannot be seen and maps are too noisy."""
     save_every: int = 100
-    stream: StreamConfig = field(default_factory=lambda: StreamConfig(early_steps=2400))
+    stream: StreamConfig = field(default_factory=lambda: StreamConfig(early_steps=1100))
     architecture: dict[str, Any] = field(default_factory=embedded.config)
 
 
@@ -117,7 +118,9 @@ class Pretraining:
         config = self.config
         total = terms.contrast + terms.state + terms.local
         total = total + config.family_weight * terms.family + config.teacher_weight * terms.teacher
-        return total + config.peak_weight * terms.peak if self.step >= config.stream.early_steps else total
+        if self.step < config.stream.early_steps:
+            return total
+        return total + (config.late_state_weight - 1) * terms.state + config.late_peak_weight * terms.peak
 
     def _terms(self, batch: Batch) -> losses.Terms:
         pixels = torch.as_tensor(batch.pixels).permute(0, 3, 1, 2)
@@ -150,8 +153,8 @@ def _optimizers(network: nn.Module, config: PretrainConfig) -> tuple[torch.optim
 
 
 def _schedule(step: int, warmup: int, steps: int) -> float:
-    """Linear warm-up, a plateau, a linear descent over the last quarter: a longer run begins like a shorter one."""
-    return min((step + 1) / warmup, 1.0, max(0.01, 4 * (1 - step / steps)))
+    """Linear warm-up, a plateau until 40 % of the steps, a linear descent over the rest."""
+    return min((step + 1) / warmup, 1.0, max(0.01, (1 - step / steps) / 0.6))
 
 
 def main(arguments: list[str] | None = None) -> None:
