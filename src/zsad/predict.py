@@ -54,11 +54,12 @@ def _info(configuration: Configuration, manifest: Manifest, record: dict, learne
         dataset=manifest.dataset,
         seeds=record["seeds"],
         n_images=len(manifest.test),
-        grid=(learner.clip.grid, learner.clip.grid),
+        grid=learner.map_grid,
         upsample=learner.upsample,
         sigma=learner.sigma,
         config_hash=record["config_hash"],
         dataset_hash=manifest.hash,
+        image_top=learner.image_top,
     )
 
 

@@ -28,7 +28,9 @@ class PredictionInfo:
     """What the predictions of one configuration on one dataset are; images are `manifest.test` in order.
 
     grid: stored (h, w) of a map; upsample: how it grows to full size; sigma: σ as a fraction of the image side;
-    reason: why the configuration has no meaning on this dataset; there are no tensors then.
+    reason: why the configuration has no meaning on this dataset; there are no tensors then;
+    image_top: by category ("" = any other) the share of a map's pixels whose mean `score` mixes into the image score,
+    as some official metrics do over a whole category (protocol `paper`); None = scores stand as they are.
     """
 
     learner: str
@@ -45,6 +47,7 @@ class PredictionInfo:
     config_hash: str
     dataset_hash: str
     reason: str | None = None
+    image_top: dict[str, float] | None = None
 
     def __post_init__(self) -> None:
         if self.upsample not in UPSAMPLE_MODES:

@@ -17,7 +17,7 @@ from zsad.datasets.images import read_mask, resize_mask_area, resize_mask_paper
 from zsad.datasets.manifest import Manifest, Row, load_manifest
 from zsad.errors import UserError
 from zsad.io import write_json
-from zsad.maps import Upsample, full_map
+from zsad.maps import Floats, Upsample, decode_logits, full_map, sigmoid
 from zsad.metrics import IMAGE_METRICS, METRICS, PIXEL_METRICS
 from zsad.metrics.histogram import CONNECTIVITY, PixelHistogram, Truth, truth_of
 from zsad.metrics.image import image_metrics
@@ -89,14 +89,14 @@ def _score(
     predictions: Predictions, manifest: Manifest, size: tuple[int, int], fpr_limit: float
 ) -> dict[str, Category]:
     """Metrics of every category and seed."""
-    scores = {seed: predictions.scores(seed) for seed in predictions.info.seeds}
     labels = np.array([row.label for row in manifest.test])
     categories = {}
     for name, images in _by_category(manifest):
         pixels = _pixel_metrics(predictions, manifest, images, size, fpr_limit)
-        per_seed = {
-            seed: {**_image_metrics(manifest, scores[seed][images], labels[images]), **pixels[seed]} for seed in scores
-        }
+        per_seed = {}
+        for seed in predictions.info.seeds:
+            scores = image_scores(predictions, seed, name, images, fuse=manifest.has_pixel_labels)
+            per_seed[seed] = {**_image_metrics(manifest, scores, labels[images]), **pixels[seed]}
         categories[name] = Category(images, per_seed)
     return categories
 
@@ -104,6 +104,28 @@ def _score(
 def _by_category(manifest: Manifest) -> Iterator[tuple[str, list[int]]]:
     for name in sorted({row.category for row in manifest.test}):
         yield name, [index for index, row in enumerate(manifest.test) if row.category == name]
+
+
+def image_scores(predictions: Predictions, seed: int, category: str, images: list[int], fuse: bool = True) -> Floats:
+    """Scores of one category's images, as predicted, or with `image_top`: half of it the mean of the map's top pixels.
+
+    Both halves are stretched to [0, 1] over the category: it reads the test set, so only protocol `paper` asks for it.
+    """
+    scores, shares = predictions.scores(seed)[images], predictions.info.image_top
+    if shares is None or not fuse:
+        return scores
+    share = shares.get(category, shares[""])
+    top = np.array([_top_mean(sigmoid(decode_logits(predictions.map_codes(seed, i))), share) for i in images])
+    return (_stretched(scores) + _stretched(top)) / 2
+
+
+def _top_mean(probabilities: Floats, share: float) -> float:
+    count = max(1, round(share * probabilities.size))
+    return float(np.partition(probabilities.ravel(), -count)[-count:].mean())
+
+
+def _stretched(values: Floats) -> Floats:
+    return (values - values.min()) / (values.max() - values.min() + 1e-8)
 
 
 def _image_metrics(manifest: Manifest, scores: NDArray[np.float64], labels: NDArray[np.int64]) -> Values:

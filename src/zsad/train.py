@@ -1,7 +1,8 @@
 """The only training loop: one process trains all seeds of a configuration on one auxiliary set.
 
-Each epoch starts from a seed of its own, so a killed run resumes after its last whole epoch and ends in the same bytes
-as one that was never interrupted.
+A method trains in one or more phases; each has an Adam of its own, and moves the parameters it names and no others.
+Each epoch starts from a seed of its own, and learning rates follow the step alone, so a killed run resumes after its
+last whole epoch and ends in the same bytes as one that was never interrupted. CLIP must come out as it went in.
 """
 
 import math
@@ -9,13 +10,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from filelock import FileLock, Timeout
-from torch import Tensor
+from torch import Tensor, nn
 
 from zsad import checkpoint, code
 from zsad.cells import CHECKPOINTS, why_unused
@@ -25,7 +26,7 @@ from zsad.config import Configuration, Params
 from zsad.datasets.manifest import Manifest, load_manifest
 from zsad.errors import UserError
 from zsad.io import atomic_directory, atomic_path, content_hash, write_json
-from zsad.learners.base import Learner, LearnerConfig, build_config, learner_class
+from zsad.learners.base import Learner, LearnerConfig, Phase, build_config, learner_class
 from zsad.progress import log, progress
 from zsad.seeding import derive_seed, seed_everything
 from zsad.source_data import SourceData
@@ -145,9 +146,9 @@ def _trainer(
     method = learner_class(configuration.method)
     if not method.trained:
         return None
-    data = SourceData(manifest, clip, scratch / "features")
-    spec = _build(configuration, settings, clip).spec
-    data.encode(spec, params.batch_size, params.precision, resize_first=configuration.protocol == "paper")
+    learner = _build(configuration, settings, clip)
+    data = SourceData(manifest, clip, scratch / "features", learner.views, learner.view)
+    data.encode(learner.spec, params.batch_size, params.precision, resize_first=configuration.protocol == "paper")
     return Trainer(data, scratch, params.deterministic, report, f"learners.{configuration.key}")
 
 
@@ -162,29 +163,37 @@ class Trainer:
     where: str
 
     def fit(self, learner: Learner, seed: int) -> None:
-        """Adam over the frozen features, from the last epoch that `scratch` holds of this seed."""
-        settings = learner.config
-        optimizer = torch.optim.Adam(learner.parameters(), lr=settings.lr, betas=settings.betas)
-        state = self.scratch / f"seed_{seed}.pt"
-        for epoch in range(_resume(learner, optimizer, state), settings.epochs):
-            started = time.monotonic()
-            seed_everything(derive_seed("epoch", seed, epoch), self.deterministic)
-            label = f"{self.where} seed {seed} epoch {epoch + 1}/{settings.epochs}"
-            losses = self._epoch(learner, optimizer, settings.train_batch_size, label)
-            _save_state(learner, optimizer, state, epoch + 1)
-            seconds = time.monotonic() - started
-            speed = len(self.data) / seconds
-            self.report("epoch", seed=seed, epoch=epoch, losses=losses, seconds=seconds, images_per_second=speed)
-            log(f"{label}: " + ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
+        """All phases over the frozen features, from the last epoch that `scratch` holds of this seed."""
+        frozen = clip_sums(learner.clip)
+        path = self.scratch / f"seed_{seed}.pt"
+        phases = learner.phases()
+        total = sum(phase.epochs for phase in phases)
+        done, optimizer_state = _resume(learner, path)
+        begin = 0
+        for phase in phases:
+            _train_only(learner, phase)
+            optimizer = torch.optim.Adam([dict(group) for group in phase.groups], betas=learner.config.betas)
+            if begin < done < begin + phase.epochs:
+                optimizer.load_state_dict(optimizer_state)
+            for epoch in range(max(begin, done), begin + phase.epochs):
+                seed_everything(derive_seed("epoch", seed, epoch), self.deterministic)
+                label = f"{self.where} seed {seed} epoch {epoch + 1}/{total}"
+                fields = self._epoch(learner, phase, optimizer, epoch - begin, label)
+                _save_state(learner, optimizer, path, epoch + 1)
+                self.report("epoch", seed=seed, epoch=epoch, **fields)
+            begin += phase.epochs
+        check_clip_unchanged(learner.clip, frozen)
 
-    def _epoch(self, learner: Learner, optimizer: Any, batch_size: int, label: str) -> dict[str, float]:
-        """One pass in random order; returns the mean over images of the loss and of each of its terms."""
+    def _epoch(self, learner: Learner, phase: Phase, optimizer: Any, epoch: int, label: str) -> dict[str, Any]:
+        """One pass in random order: losses (means over images, of the sum and of each term), seconds, speed."""
+        started = time.monotonic()
         learner.train()
         sums: dict[str, Tensor] = {}
-        batches = torch.randperm(len(self.data)).split(batch_size)
-        for indices in progress(batches, len(batches), label):
+        batches = self.data.shuffled().split(learner.config.train_batch_size)
+        for step, indices in enumerate(progress(batches, len(batches), label), start=epoch * len(batches)):
+            _set_learning_rates(optimizer, phase, step, len(batches))
             optimizer.zero_grad()
-            terms = learner.loss(self.data.batch(indices.tolist()))
+            terms = phase.loss(self.data.batch(indices.tolist()))
             total = torch.stack(list(terms.values())).sum()
             total.backward()
             optimizer.step()
@@ -194,7 +203,55 @@ class Trainer:
         finite = all(math.isfinite(value) for value in losses.values())
         if not finite or not all(tensor.isfinite().all() for tensor in learner.state_dict().values()):
             raise UserError(f"params.yaml: {label}: loss or parameters not finite ({losses}); lower {self.where}.lr")
-        return losses
+        log(f"{label}: " + ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
+        seconds = time.monotonic() - started
+        return {"losses": losses, "seconds": seconds, "images_per_second": len(self.data) / seconds}
+
+
+def _train_only(learner: Learner, phase: Phase) -> None:
+    """Gradients for the phase's parameters alone."""
+    learner.zero_grad()
+    learner.requires_grad_(False)
+    for group in phase.groups:
+        for parameter in group["params"]:
+            parameter.requires_grad_(True)
+
+
+def _set_learning_rates(optimizer: Any, phase: Phase, step: int, steps_per_epoch: int) -> None:
+    """Each group's own rate, times the schedule's factor at this step of the phase."""
+    factor = phase.schedule.factor(step, steps_per_epoch) if phase.schedule else 1.0
+    for group, wanted in zip(optimizer.param_groups, phase.groups, strict=True):
+        group["lr"] = wanted["lr"] * factor
+
+
+def clip_sums(clip: Clip) -> dict[str, int]:
+    """Sum over the bits of every tensor of the frozen towers, by name: differs when any value does."""
+    return {name: int(tensor.contiguous().view(torch.int32).sum()) for name, tensor in _tensors(clip, "clip")}
+
+
+def check_clip_unchanged(clip: Clip, before: dict[str, int]) -> None:
+    """RuntimeError naming a CLIP tensor that gradients reached, or that is no longer what `clip_sums` saw."""
+    for name, tensor in _tensors(clip, "clip"):
+        if tensor.requires_grad or tensor.grad is not None:
+            raise RuntimeError(f"{name} is frozen, but takes gradients")
+    after = clip_sums(clip)
+    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+    if changed:
+        raise RuntimeError(f"training changed the frozen CLIP: {', '.join(changed)}")
+
+
+def _tensors(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor inside a tower, by its path."""
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, nn.Module):
+        yield from ((f"{name}.{key}", parameter) for key, parameter in value.named_parameters())
+    elif isinstance(value, tuple):
+        for i, item in enumerate(value):
+            yield from _tensors(item, f"{name}.{i}")
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from _tensors(getattr(value, field.name), f"{name}.{field.name}")
 
 
 def _save_state(learner: Learner, optimizer: Any, path: Path, epochs_done: int) -> None:
@@ -203,12 +260,11 @@ def _save_state(learner: Learner, optimizer: Any, path: Path, epochs_done: int) 
         torch.save(state, temporary)
 
 
-def _resume(learner: Learner, optimizer: Any, path: Path) -> int:
-    """Number of epochs already done; 0 when there is no state to go on from."""
+def _resume(learner: Learner, path: Path) -> tuple[int, dict[str, Any]]:
+    """(epochs already done, the optimizer's state after them); 0 when there is no state to go on from."""
     if not path.is_file():
-        return 0
+        return 0, {}
     state = torch.load(path, weights_only=True, map_location="cpu")
     learner.load_state_dict(state["learner"])
-    optimizer.load_state_dict(state["optimizer"])
     log(f"resuming {path.stem} after epoch {state['epochs']}")
-    return int(state["epochs"])
+    return int(state["epochs"]), state["optimizer"]

@@ -71,9 +71,10 @@ def test_every_parameter_learns_and_clip_does_not(clip, build, pictures, make_ba
     learner = build(method)
     features = clip.image.encode(pictures, learner.spec)
     torch.manual_seed(0)
-    terms = learner.loss(make_batch(features, range(4)))
-    assert all(term.shape == () and term.isfinite() for term in terms.values())
-    torch.stack(list(terms.values())).sum().backward()
+    for phase in learner.phases():
+        terms = phase.loss(make_batch(features, range(4)))
+        assert all(term.shape == () and term.isfinite() for term in terms.values())
+        torch.stack(list(terms.values())).sum().backward()
     for name, parameter in learner.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.abs().max() > 0, name

@@ -16,8 +16,10 @@ from zsad.config import Params
 from zsad.datasets.manifest import Manifest, Row, write_manifest
 from zsad.errors import UserError
 from zsad.io import read_json
-from zsad.learners.base import learner_class
+from zsad.learners.base import Cosine, learner_class
 
+# Two stages of one epoch each: an interruption after the first epoch is one between the stages.
+SHORT = {"bayes_pfl": {"epochs": 1, "classifier_epochs": 1, "augmented_views": 2}}
 TRAINED = [method for method in methods().split(", ") if learner_class(method).trained]
 CHECKPOINT = Path("data/checkpoints/mine/source")
 
@@ -52,7 +54,7 @@ def write_source(root, masked=True):
 
 def params(method, seeds=(0,), **settings):
     if learner_class(method).trained:
-        settings = {"epochs": 2, "train_batch_size": 4, **settings}
+        settings = {"epochs": 2, "train_batch_size": 4, **SHORT.get(method, {}), **settings}
     return Params.model_validate(
         {
             "seeds": list(seeds),
@@ -101,6 +103,102 @@ def test_same_seed_same_bytes_even_after_an_interruption(workplace, method):
     assert losses[1] < losses[0]
     assert [event for event, _ in events] == ["start"] + ["epoch"] * 4 + ["end"]
     assert not list(Path("data/scratch/train/mine").glob("source/*"))
+
+
+@pytest.mark.parametrize("done", [1, 2, 3])
+def test_resuming_before_at_and_after_the_boundary_of_two_stages(workplace, done):
+    """Stages of two and two epochs; learning rates follow a cosine in the first."""
+    settings = {"seeds": (1,), "epochs": 2, "classifier_epochs": 2}
+    whole = run("bayes_pfl", **settings)
+    with pytest.raises(KeyboardInterrupt):
+        run("bayes_pfl", report=interrupt_after(done), **settings)
+    later = []
+    assert run("bayes_pfl", report=lambda event, **fields: later.append((event, fields)), **settings) == whole
+    assert [fields["epoch"] for event, fields in later if event == "epoch"] == list(range(done, 4))
+
+
+def test_each_stage_moves_its_own_parameters_only(workplace, monkeypatch):
+    states = []
+
+    def spy(learner, *rest):
+        states.append({name: value.detach().clone() for name, value in learner.named_parameters()})
+
+    monkeypatch.setattr(trainer, "_save_state", spy)
+    run("bayes_pfl", epochs=2, classifier_epochs=1, train_batch_size=3)
+    first, second, last = states
+    stages = [
+        {name.split(".")[0] for name in a if not torch.equal(a[name], b[name])}
+        for a, b in ((first, second), (second, last))
+    ]
+    assert stages[1] == {"class_mapping", "image_mapping", "fuse"}
+    assert stages[0] == {name.split(".")[0] for name in first} - {"image_mapping", "fuse"}
+
+
+def test_cosine_schedule():
+    """Three epochs of ten steps, a tenth of them warm-up: 0, 1/3, 2/3, then from 1 down to 0."""
+    schedule = Cosine(3, 0.1)
+    factors = [schedule.factor(step, 10) for step in range(31)]
+    assert factors[:4] == pytest.approx([0, 1 / 3, 2 / 3, 1])
+    assert (factors[12], factors[21]) == (pytest.approx(0.75), pytest.approx(0.25))
+    assert factors[30] == 0
+    assert schedule.factor(40, 10) == 0
+    assert Cosine(1, 0.0).factor(0, 5) == 1
+
+
+@pytest.mark.parametrize("spoil", ["change", "gradient"])
+def test_clip_that_does_not_stay_frozen_is_a_fault(workplace, monkeypatch, spoil):
+    from zsad.source_data import SourceData
+
+    batch = SourceData.batch
+
+    def spoiling(self, entries):
+        weight = self.clip.text.blocks[1].mlp.c_fc.weight
+        if spoil == "change":
+            weight.data[3, 5] += 1e-3
+        else:
+            weight.requires_grad_(True)
+        return batch(self, entries)
+
+    monkeypatch.setattr(SourceData, "batch", spoiling)
+    with pytest.raises(RuntimeError, match=r"clip\.text\.blocks\.1\.mlp\.c_fc\.weight"):
+        run("anomalyclip", epochs=1)
+    assert not CHECKPOINT.exists()
+
+
+def test_pool_of_views(workplace):
+    """Two views of each of six pictures: the same in every process, unlike each other and unlike the pictures."""
+    from zsad.clip.backbone import FeatureSpec, load_clip
+    from zsad.datasets.manifest import load_manifest
+    from zsad.learners.base import build_config
+    from zsad.source_data import SourceData
+
+    clip = load_clip(Path("data/weights/default"), 48, "gelu", "bilinear", torch.device("cpu"))
+    learner = learner_class("bayes_pfl")(build_config("bayes_pfl", {"mosaic": 0.5}, "x"), clip)
+    pools = []
+    for batch_size in (3, 5):
+        data = SourceData(load_manifest("source"), clip, workplace / f"features_{batch_size}", 2, learner.view)
+        data.encode(FeatureSpec(cls_post=True), batch_size, "fp32", resize_first=False)
+        pools.append(data.batch(range(12)))
+    assert len(data) == 6
+    torch.testing.assert_close(pools[0].features.cls_post, pools[1].features.cls_post, rtol=0, atol=1e-5)
+    assert torch.equal(pools[0].masks, pools[1].masks)
+    assert torch.equal(pools[0].labels, pools[1].labels)
+    assert pools[0].labels.tolist() != [0, 0, 1, 1] * 3  # mosaics of anomalous pictures are anomalous
+    plain = SourceData(load_manifest("source"), clip, workplace / "plain")
+    plain.encode(FeatureSpec(cls_post=True), 6, "fp32", resize_first=False)
+    features = torch.cat([plain.batch(range(6)).features.cls_post, pools[0].features.cls_post])
+    assert (torch.cdist(features, features) < 1e-3).sum() <= 18 + 2 * 2  # a view may, rarely, be the picture itself
+
+
+def test_each_epoch_draws_one_view_of_each_picture(workplace, clip):
+    from zsad.datasets.manifest import load_manifest
+    from zsad.source_data import SourceData
+
+    data = SourceData(load_manifest("source"), clip, workplace, 3, lambda sample, *rest: sample)
+    torch.manual_seed(0)
+    epochs = [data.shuffled().tolist() for _ in range(4)]
+    assert all(sorted(entry // 3 for entry in epoch) == list(range(6)) for epoch in epochs)
+    assert {entry % 3 for epoch in epochs for entry in epoch} == {0, 1, 2}
 
 
 def test_record_and_file_agree(workplace):

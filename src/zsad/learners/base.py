@@ -5,11 +5,13 @@ Shapes: B batch, N = g·g patches, D joint width, S image side in pixels.
 """
 
 import importlib
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -41,6 +43,47 @@ class Batch:
     masks: Tensor
     labels: Tensor
     names: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A source picture at its own size: RGB uint8 [H, W, 3], mask bool [H, W], label 0 or 1."""
+
+    picture: np.ndarray
+    mask: np.ndarray
+    label: int
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Learning-rate factor per optimiser step: linear warm-up from 0, then half a cosine down to 0.
+
+    `epochs` is the length of the whole curve; a phase that is shorter ends on its way. A function of the step alone.
+    """
+
+    epochs: int
+    warmup: float
+
+    def factor(self, step: int, steps_per_epoch: int) -> float:
+        """Factor for `step`, counted from 0 over the whole phase."""
+        total = self.epochs * steps_per_epoch
+        warm = int(self.warmup * steps_per_epoch * self.epochs)
+        if step < warm:
+            return step / warm
+        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warm) / max(1, total - warm))))
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training: for how long, who learns how fast (Adam's parameter groups), from which loss.
+
+    Parameters in no group are frozen meanwhile. `loss` gives weighted terms, whose sum is minimised.
+    """
+
+    epochs: int
+    groups: Sequence[dict[str, Any]]
+    loss: Callable[[Batch], dict[str, Tensor]]
+    schedule: Cosine | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +122,29 @@ class Learner(nn.Module):
     def sigma(self) -> float:
         """Standard deviation of the map's Gaussian smoothing, as a fraction of the image side."""
         return self.config.sigma / PAPER_SIDE
+
+    @property
+    def map_grid(self) -> tuple[int, int]:
+        """(h, w) of the maps that `score` gives: one value a patch, unless the method's map is finer."""
+        return self.clip.grid, self.clip.grid
+
+    @property
+    def image_top(self) -> dict[str, float] | None:
+        """Share of a map's pixels, by category, that official metrics mix into image scores (PredictionInfo)."""
+        return None
+
+    @property
+    def views(self) -> int:
+        """How many random views of each source picture to train on; 0 = the pictures as they are."""
+        return 0
+
+    def view(self, sample: Sample, anomalous: Sequence[Callable[[], Sample]], generator: np.random.Generator) -> Sample:
+        """One random view of a source picture; `anomalous` reads the anomalous pictures of its category."""
+        raise NotImplementedError
+
+    def phases(self) -> Sequence[Phase]:
+        """The stretches of training, in order: one over all parameters unless the method has more."""
+        return (Phase(self.config.epochs, [{"params": list(self.parameters()), "lr": self.config.lr}], self.loss),)
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """The terms of the training loss, weighted: their sum is what is minimised."""
