@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: repro test lint paper
+.PHONY: repro test slow gpu lint docs paper
 
 repro: .venv/ready        ## the main job on the embedded demo: train, predict, score, aggregate, register
 	dvc repro
@@ -13,10 +13,19 @@ repro: .venv/ready        ## the main job on the embedded demo: train, predict, 
 test: .venv/ready         ## unit, parity and functional tests
 	pytest
 
+slow: .venv/ready         ## every learner once at ViT-L/14, 518 px, random weights: minutes, some GB of memory and disk
+	pytest tests/slow/vit_l.py
+
+gpu: .venv/ready          ## every learner on a CUDA GPU against the CPU, on the embedded CLIP
+	pytest tests/gpu/cuda.py
+
 lint: .venv/ready         ## style and types
 	ruff check
 	ruff format --check
 	mypy
+
+docs: .venv/ready         ## tables of settings in docs/methods, from the code
+	python -m tests.method_pages
 
 paper: .venv/ready        ## the papers' settings on the real datasets: wants a GPU and downloads
 	zsad profile apply profiles/paper.yaml

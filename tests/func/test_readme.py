@@ -22,6 +22,7 @@ COMMANDS = [
 ]
 IN_CI = ["make repro", "make test"]  # .ci/run calls them
 ON_A_GPU = ["make paper"]  # and needs downloads: not exercised
+LARGER_TESTS = ["make slow", "make gpu"]  # of minutes, and of a GPU: not exercised
 DEMO = "{kind: demo, path: src/zsad/datasets/demo}"
 README_SIZE = (
     *SMALL,
@@ -48,6 +49,7 @@ def test_the_list_of_commands_is_the_readmes() -> None:
         "dvc repro",
         "zsad datasets",
         *ON_A_GPU,
+        *LARGER_TESTS,
     ]
     assert told == COMMANDS
 

@@ -96,6 +96,18 @@ def test_loss_is_the_two_channel_form(build, features, make_batch):
     assert terms["local"].item() == pytest.approx(4 * local.item(), rel=1e-5)
 
 
+def test_official_constants_are_the_defaults(build):
+    config = build("anomalyclip").config
+    assert (config.epochs, config.train_batch_size, config.lr, config.betas) == (15, 8, 0.001, (0.5, 0.999))
+    assert (config.temperature, config.local_weight, config.sigma, config.deep_fp16) == (0.07, 4.0, 4.0, True)
+
+
+def test_a_last_batch_of_one_picture_trains(build, features, make_batch):
+    """The official code squeezes the batch dimension of its masks away there."""
+    one = make_batch(features, [1])
+    assert all(term.isfinite() for term in build("anomalyclip").loss(one).values())
+
+
 def test_vv_start_changes_the_map_only(clip, build, pictures):
     scored = []
     for start in (1, 2):

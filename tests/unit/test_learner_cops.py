@@ -7,7 +7,9 @@ import torch.nn.functional as F
 from zsad.clip.backbone import ImageFeatures, load_clip
 from zsad.clip.text import DeepTokens
 from zsad.errors import UserError
+from zsad.learners.base import Batch
 from zsad.learners.cops import Config, Cops, cosine_distance, masked_mean, min_max
+from zsad.losses import segmentation_loss
 
 
 @pytest.fixture
@@ -134,6 +136,23 @@ def test_stop_gradient_and_who_learns_from_what(build, features, make_batch):
     assert touched("kl") == {"vae_encoder"}
 
 
+def test_bilinear_upsampling_is_a_setting(build, features, make_batch):
+    """It reaches the segmentation loss, in its pixel form, and the full map; nothing else of the loss."""
+    batch, terms = make_batch(features, range(4)), {}
+    learners = {mode: build("cops", upsample=mode) for mode in ("nearest", "bilinear")}
+    for mode, learner in learners.items():
+        assert learner.upsample == mode
+        torch.manual_seed(0)
+        terms[mode] = learner.loss(batch)
+    assert {n for n in terms["nearest"] if terms["nearest"][n] != terms["bilinear"][n]} == {"seg"}
+    learner, p = learners["bilinear"], torch.linspace(0.01, 0.99, 81).expand(4, -1)
+    full = F.interpolate(p.view(4, 1, 9, 9), size=(72, 72), mode="bilinear", align_corners=False)[:, 0]
+    pixels = F.avg_pool2d(batch.masks[:, None], 8).flatten(1) * 64
+    got = learner._segmentation(p, pixels, batch.masks).item()
+    assert got == pytest.approx(segmentation_loss(full, batch.masks).item(), rel=1e-6)
+    assert build("cops").upsample == "nearest"
+
+
 def test_distance_losses_by_mask(build, features, make_batch):
     learner = build("cops")
     normal = learner.loss(make_batch(features, [0, 2]))
@@ -220,6 +239,24 @@ def test_prior_samples_are_stored_in_strict_and_drawn_anew_in_paper(build, featu
     before = strict.z.clone()
     strict.draw(torch.Generator().manual_seed(9))
     assert not torch.equal(strict.z, before)
+
+
+def test_official_constants_are_the_defaults(build):
+    """VisA as source: K, alpha, beta, and no reconstruction loss; the swap and blocky maps of the official code."""
+    config = build("cops").config
+    assert (config.pool, config.alpha, config.beta, config.rec_loss) == (5, 0.26, 0.9, "off")
+    assert (config.epochs, config.train_batch_size, config.lr, config.betas) == (10, 8, 0.001, (0.5, 0.999))
+    assert (config.samples, config.temperature, config.local_weight, config.sigma) == (10, 0.07, 4.0, 4.0)
+    assert (config.prototype_pairing, config.upsample, config.deep_fp16) == ("swapped", "nearest", True)
+
+
+def test_one_picture_and_masks_without_a_normal_patch_train(build, features, make_batch):
+    """The official code squeezes a last batch of one picture away, and averages nothing when no patch is normal."""
+    learner, one = build("cops"), make_batch(features, [1])
+    full = Batch(one.features, torch.ones_like(one.masks), one.labels, one.names)
+    for batch in (one, full):
+        assert all(term.isfinite() for term in learner.loss(batch).values())
+    assert learner.loss(full)["nc"].item() == 0
 
 
 def test_even_pooling_kernel_is_refused(build):

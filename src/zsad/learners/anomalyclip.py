@@ -23,15 +23,22 @@ from zsad.losses import segmentation_loss, two_way_logit
 
 
 class Config(LearnerConfig):
-    """Paper settings. None = derived from the backbone's depth (at ViT-L: V-V from block 5, 8 deep sets)."""
+    """Paper settings."""
 
     context_length: int = Field(default=12, ge=4, le=60)
+    """Learned tokens of each prompt, before the words."""
     deep_length: int = Field(default=4, ge=1, le=4)
+    """Learned tokens in a set of deep tokens; they overwrite text positions 1 to this."""
     deep_sets: int | None = Field(default=None, ge=0)
+    """Sets of deep tokens, one a text block from the second on. null = 8 for 12 blocks, scaled."""
     deep_fp16: bool = True
+    """Round deep tokens through half precision on insertion, as the official code does."""
     vv_start: int | None = Field(default=None, ge=0)
+    """First image block (from 0) whose V-V attention enters the patch stream. null = 5 of 24, scaled."""
     temperature: float = Field(default=0.07, gt=0)
-    local_weight: float = 4.0
+    """Temperature of the softmax over the two prompts, for picture and patches."""
+    local_weight: float = Field(default=4.0, ge=0)
+    """Weight λ of the segmentation loss beside the cross entropy."""
 
 
 class AnomalyClip(Learner):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
 from zsad.clip.backbone import Activation, Clip, FeatureSpec, ImageFeatures, PositionResize
@@ -26,13 +26,23 @@ PAPER_SIDE = 518  # sizes in pixels (smoothing σ) are given at the papers' imag
 
 
 class LearnerConfig(Block):
-    """Settings every trained learner has; a method's Config adds its own. Defaults are the papers'."""
+    """Settings every trained learner has; a method's Config adds its own. Defaults are the papers'.
+
+    The text below a field is its meaning in docs/methods.
+    """
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     epochs: int = Field(default=15, ge=0)
+    """Passes over the auxiliary source; the last one counts."""
     train_batch_size: int = Field(default=8, ge=1)
+    """Pictures in an optimiser step; the last, partial batch of an epoch is kept."""
     lr: float = Field(default=0.001, gt=0)
+    """Learning rate of Adam, constant."""
     betas: tuple[float, float] = Field(default=(0.5, 0.999), strict=False)
+    """Decay rates of Adam's two moments."""
     sigma: float = Field(default=4.0, ge=0)
+    """Standard deviation of the map's Gaussian filter, in pixels at 518 px; scales with the image side. 0 = none."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor, nn
 
 from zsad.clip.backbone import Activation, Clip, FeatureSpec, ImageFeatures, PositionResize
@@ -30,9 +29,10 @@ from zsad.config import Protocol
 from zsad.errors import UserError
 from zsad.learners import _bayes_pfl_flows as flow
 from zsad.learners import _bayes_pfl_views as views
+from zsad.learners._bayes_pfl_config import Config
 from zsad.learners._bayes_pfl_losses import balanced_focal, global_dice, orthogonality
 from zsad.learners._bayes_pfl_prompts import encode_prompts
-from zsad.learners.base import PAPER_SIDE, Batch, Cosine, Learner, LearnerConfig, Phase, Sample, Scored, scaled
+from zsad.learners.base import PAPER_SIDE, Batch, Cosine, Learner, Phase, Sample, Scored, scaled
 from zsad.maps import Upsample
 
 HEADS = 4  # of the residual cross-attention
@@ -48,32 +48,6 @@ SMALL_TOP = (
 )  # 20 pixels in `paper`
 
 Draws = tuple[flow.Draw, flow.Draw, flow.Draw]  # of context, normal state, abnormal state
-
-
-class Config(LearnerConfig):
-    """Official settings. None = derived from the backbone; `top_k` counts pixels at 518 px and scales with the map."""
-
-    epochs: int = Field(default=20, ge=0)
-    classifier_epochs: int = Field(default=10, ge=0)
-    train_batch_size: int = Field(default=32, ge=1)
-    lr_flow: float = Field(default=0.001, gt=0)
-    lr_linear: float = Field(default=0.0001, gt=0)
-    lr_temperature: float = Field(default=0.01, gt=0)
-    warmup: float = Field(default=0.1, ge=0, lt=1)
-    kl_weight: float = Field(default=0.01, ge=0)
-    state_logdet_over_batch: bool = True
-    bank: int = Field(default=3, ge=1)
-    context_length: int = Field(default=5, ge=1, le=30)
-    state_length: int = Field(default=5, ge=1, le=30)
-    flows: int = Field(default=10, ge=1)
-    samples: int = Field(default=10, ge=1)
-    layers: tuple[int, ...] | None = Field(default=None, min_length=1, strict=False)
-    augmented_views: int = Field(default=4, ge=0)
-    mosaic: float = Field(default=0.0, ge=0, le=1)
-    sigma: float = Field(default=8.0, ge=0)
-    top_k: int = Field(default=2000, ge=1)
-    top_weight: float = Field(default=0.5, ge=0, le=1)
-    map_scale: int | None = Field(default=None, ge=1)
 
 
 class BayesPfl(Learner):

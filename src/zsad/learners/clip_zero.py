@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import ConfigDict, Field
 from torch import Tensor
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
@@ -55,10 +55,14 @@ TEMPLATES = (
 
 
 class Config(Block):
-    """`vv_start`: first block of the V-V stream (default: AnomalyCLIP's relative depth); `sigma`: px at 518."""
+    """What can be set where nothing is trained."""
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     vv_start: int | None = Field(default=None, ge=0)
+    """First image block (from 0) whose V-V attention enters the patch stream. null = AnomalyCLIP's 5 of 24, scaled."""
     sigma: float = Field(default=4.0, ge=0)
+    """Standard deviation of the map's Gaussian filter, in pixels at 518 px; scales with the image side. 0 = none."""
 
 
 class ClipZero(Learner):

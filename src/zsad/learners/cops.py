@@ -25,28 +25,43 @@ from zsad.clip.text import DeepTokens
 from zsad.config import Protocol
 from zsad.errors import UserError
 from zsad.learners.base import Batch, Learner, LearnerConfig, Scored
-from zsad.losses import dice_loss, two_way_logit
+from zsad.losses import dice_loss, segmentation_loss, two_way_logit
 from zsad.maps import Upsample
 
 CONTEXT, STATE, CLASS = 6, 6, 2  # learnable tokens of a prompt: positions 1-6, 7-12, 13-14; M = STATE
 
 
 class Config(LearnerConfig):
-    """Paper settings for VisA as source; None = derived from the backbone's depth."""
+    """Settings of the official code for VisA as source."""
 
     epochs: int = Field(default=10, ge=0)
+    """Passes over the auxiliary source; the last one counts. 5 after MVTec."""
     samples: int = Field(default=10, ge=1)
+    """R, prior samples whose decoded text features are averaged at test."""
     pool: Literal[1, 3, 5, 7, 9] = 5
+    """K, side of the neighbourhood over which patches are averaged, in patches. 3 after MVTec."""
     alpha: float = Field(default=0.26, ge=0, le=1)
+    """α, share of the distance to the normal prototypes in the map's weight. 0.35 after MVTec."""
     beta: float = Field(default=0.9, ge=0, le=1)
+    """β, share of the picture's own probability in its score; the rest is the best patch. 1 after MVTec."""
     temperature: float = Field(default=0.07, gt=0)
+    """Temperature of the softmax over the two prompts, for picture and patches."""
     deep_length: int = Field(default=4, ge=1, le=CONTEXT)
+    """Learned tokens in a set of deep tokens; they overwrite text positions 1 to this."""
     deep_sets: int | None = Field(default=None, ge=0)
+    """Sets of deep tokens, one a text block from the second on. null = 8 for 12 blocks, scaled."""
     deep_fp16: bool = True
+    """Round deep tokens through half precision on insertion, as the official code does."""
     vv_start: int = Field(default=0, ge=0)
-    local_weight: float = 4.0
+    """First image block (from 0) whose V-V attention enters the patch stream."""
+    local_weight: float = Field(default=4.0, ge=0)
+    """Weight of the segmentation loss among the terms of the loss."""
+    upsample: Literal["nearest", "bilinear"] = "nearest"
+    """How the patch map becomes a full map, in training and at test."""
     prototype_pairing: Literal["swapped", "straight"] = "swapped"
+    """Which prototypes the normal prompt takes: the anomalous (`swapped`, the official code) or the normal ones."""
     rec_loss: Literal["pairwise_mean", "paired_sum", "off"] = "off"
+    """Reconstruction loss of the VAE: over all pairs (official code, after MVTec), over each picture's own, or none."""
 
 
 class QuickGELU(nn.Module):
@@ -104,7 +119,7 @@ class Cops(Learner):
 
     Config = Config
     z: Tensor  # [R, D] prior samples, a buffer
-    upsample: Upsample = "nearest"  # type: ignore[misc]  # the official map is blocky; its smoothing follows
+    upsample: Upsample  # type: ignore[misc]  # a setting: the official map is blocky, its smoothing follows
     training_only = ("vae_encoder.",)
 
     def __init__(self, config: Any, clip: Clip, protocol: Protocol = "strict") -> None:
@@ -113,6 +128,7 @@ class Cops(Learner):
         if width != clip.joint_width:
             raise UserError(f"cops adds joint vectors to tokens: widths {clip.joint_width}, {width} must agree")
         self.vv_start, sets = self.depths(config.vv_start, config.deep_sets)
+        self.upsample = config.upsample
         self.ctx_pos = nn.Parameter(0.02 * torch.randn(1, 1, CONTEXT + STATE + CLASS, width))
         self.ctx_neg = nn.Parameter(0.02 * torch.randn(1, 1, CONTEXT + STATE + CLASS, width))
         self.t_n = nn.Parameter(0.02 * torch.randn(STATE, width))
@@ -183,7 +199,7 @@ class Cops(Learner):
         d_n, d_a = cosine_distance(patches_BND, normal_BMD), cosine_distance(patches_BND, anomalous_BMD)
         return {
             "cls": F.binary_cross_entropy_with_logits(image_B, batch.labels.float()),
-            "seg": self.config.local_weight * patch_segmentation_loss(p_BN, pixels_BN, self.clip.patch_size**2),
+            "seg": self.config.local_weight * self._segmentation(p_BN, pixels_BN, batch.masks),
             "nc": masked_mean(d_n, ~is_anomalous),
             "ac": masked_mean(d_a, is_anomalous),
             "kl": (-0.5 * (1 + log_var - mean**2 - log_var.exp())).sum(1).mean(),
@@ -193,6 +209,13 @@ class Cops(Learner):
     def _pixels_per_patch(self, masks_BSS: Tensor) -> Tensor:
         patch = self.clip.patch_size
         return (F.avg_pool2d(masks_BSS[:, None], patch) * patch**2).round().flatten(1)
+
+    def _segmentation(self, p_BN: Tensor, pixels_BN: Tensor, masks_BSS: Tensor) -> Tensor:
+        """Focal + dice + dice of the upsampled map; what is nearest-upsampled need not be upsampled for that."""
+        if self.upsample == "nearest":
+            return patch_segmentation_loss(p_BN, pixels_BN, self.clip.patch_size**2)
+        p_B1HW = F.interpolate(self.as_map(p_BN)[:, None], size=masks_BSS.shape[-2:], mode=self.upsample)
+        return segmentation_loss(p_B1HW[:, 0], masks_BSS)
 
     def _reconstruction(self, g_BD: Tensor, decoded_BD: Tensor) -> Tensor:
         """`pairwise_mean` is the official code (a broadcast over all pairs); `paired_sum` the evident intent."""

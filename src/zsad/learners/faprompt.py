@@ -37,20 +37,35 @@ class Config(LearnerConfig):
     """Settings of the official code. None = derived: depths from the backbone, `dap_selection` from the protocol."""
 
     prompts: int = Field(default=10, ge=1)
+    """K, abnormal prompts that are learned; their mean is the anomalous prototype."""
     normal_tokens: int = Field(default=5, ge=4, le=40)
+    """Learned tokens with which every prompt begins, the normal one too."""
     abnormal_tokens: int = Field(default=2, ge=1, le=30)
+    """Learned tokens that each abnormal prompt has of its own."""
     dap_patches: int = Field(default=10, ge=1)
+    """Patches of a picture that DAP reads; a count that does not scale with the grid."""
     dap_selection: Literal["topk", "first"] | None = None
+    """Which patches DAP reads: the most abnormal or the first. null = `topk` in strict, `first` in paper."""
     deep_length: int = Field(default=4, ge=1, le=4)
+    """Learned tokens in a set of deep tokens; they overwrite text positions 1 to this."""
     deep_sets: int | None = Field(default=None, ge=0)
+    """Sets of deep tokens, one a text block from the second on. null = 8 for 12 blocks, scaled."""
     deep_fp16: bool = True
+    """Round deep tokens through half precision on insertion, as the official code does."""
     vv_start: int | None = Field(default=None, ge=0)
+    """First image block (from 0) whose V-V attention enters the patch stream. null = 5 of 24, scaled."""
     temperature: float = Field(default=0.07, gt=0)
+    """Temperature of the softmax over the two prompts, for picture and patches."""
     adapted_weight: float = Field(default=0.5, ge=0)
+    """Weight of the segmentation loss of pass 2 beside that of pass 1."""
     orthogonal_weight: float = Field(default=0.1, ge=0)
+    """Weight of the loss that keeps the abnormal prompts different."""
     prior_weight: float = Field(default=1.0, ge=0)
+    """Weight of the loss that pushes DAP's bias to zero on normal pictures."""
     image_focal: Literal["logits", "prob"] = "logits"
+    """What the image focal loss takes the score for: a logit (official code) or the probability it is."""
     sigma: float = Field(default=10.0, ge=0)
+    """Standard deviation of the map's Gaussian filter, in pixels at 518 px; scales with the image side. 0 = none."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,100 @@
+"""Every learner at the papers' size: ViT-L/14@336 at 518 px, random weights, CPU, fp32.
+
+`make slow` names this file; its name keeps it out of `pytest` and `make test`. A picture takes seconds to encode; the
+weights take 1.7 GB of disk while this runs. Numbers do not mean anything here: what is checked is that training and
+prediction go through, and that a checkpoint holds what the official ones hold.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import open_clip
+import pytest
+
+from tests.conftest import write_backbone
+from tests.workplace import CHECKPOINT, params, picture, workplace
+from zsad.code import methods
+from zsad.io import read_tensors
+from zsad.learners.base import Learner
+from zsad.predictor import load_predictor
+from zsad.train import train
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of a learner at ViT-L: scalars that are trained, scalars and tensors of its checkpoint, some of their shapes."""
+
+    trained: int
+    stored: int
+    tensors: int
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+FACTS = {
+    "clip_zero": Facts(0, 0, 0),
+    "anomalyclip": Facts(
+        43_008,
+        43_008,
+        10,
+        {"ctx_pos": (1, 1, 12, 768), "ctx_neg": (1, 1, 12, 768), "compound_prompts_text.7": (4, 768)},
+    ),
+    "cops": Facts(  # stored: the official 28 tensors, and z
+        6_554_880,
+        4_783_104 + 10 * 768,
+        28 + 1,
+        {"ctx_pos": (1, 1, 14, 768), "t_n": (6, 768), "extractor.attn.in_proj_weight": (2304, 768), "z": (10, 768)},
+    ),
+    "faprompt": Facts(
+        4_100_064,
+        4_100_064,
+        14,
+        {"ctx_pos": (1, 1, 5, 768), "ctx_neg": (1, 10, 2, 768), "patch_meta_net.linear1.weight": (480, 7680)},
+    ),
+    "bayes_pfl": Facts(  # stored: the noise of context, normal and abnormal state beside what is trained
+        23_497_505,
+        23_497_505 + 3 * 10 * 768,
+        60,
+        {
+            "prompt_context": (3, 5, 768),
+            "PFL_context.amor_u.weight": (7680, 768),
+            "RCA.linear_proj.3.weight": (768, 1024),
+        },
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def backbone() -> Iterator[Path]:
+    """ViT-L-14-336 with seeded random weights, as OpenAI's would be prepared."""
+    with TemporaryDirectory() as directory:
+        config = open_clip.get_model_config("ViT-L-14-336")
+        yield write_backbone(Path(directory) / "clip", config, seed=0, family="openai", activation="quickgelu")
+
+
+def trained_scalars(learner: Learner) -> int:
+    return sum(parameter.numel() for parameter in learner.parameters())
+
+
+@pytest.mark.parametrize("method", methods().split(", "))
+def test_one_training_step_and_one_prediction(method: str, backbone: Path, tmp_path: Path) -> None:
+    facts = FACTS[method]  # a new method: add what its official checkpoint holds
+    events: list[tuple[str, dict[str, Any]]] = []
+    with workplace(tmp_path, backbone, pictures=2):
+        train(params(method, 518, "cpu", 1), "mine", "source", lambda event, **fields: events.append((event, fields)))
+        tensors, _ = read_tensors(CHECKPOINT)
+        predictor = load_predictor(CHECKPOINT, "cpu")
+        result = predictor.predict(picture(9), "part")
+    losses = [fields["losses"]["loss"] for event, fields in events if event == "epoch"]
+    assert np.isfinite(losses).all()
+    assert bool(losses) is predictor.learner.trained
+    assert trained_scalars(predictor.learner) == facts.trained
+    assert (sum(tensor.numel() for tensor in tensors.values()), len(tensors)) == (facts.stored, facts.tensors)
+    assert {name: tuple(tensors[name].shape) for name in facts.shapes} == facts.shapes
+    assert 0 <= result.score <= 1
+    assert result.map.shape == (160, 160)
+    assert ((result.map >= 0) & (result.map <= 1)).all()
+    assert result.map.std() > 0
