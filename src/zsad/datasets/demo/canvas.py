@@ -169,10 +169,16 @@ def cast_shadow(dice: Dice, canvas: np.ndarray, chance: int = 4) -> np.ndarray:
     return shade(canvas, -dice.roll(25, 70) * cover(x, dice.roll(12, 60)) // FULL)
 
 
-def finish(dice: Dice, canvas: np.ndarray, noise: int = 5, focus: int = 1) -> np.ndarray:
-    """The picture, uint8 [128, 128, 3]: lens blur of up to `focus` pixels, averaged down, sensor noise."""
-    blurred = blur(canvas, dice.roll(0, focus))
-    half = blurred.reshape(SIDE // 2, 2, SIDE // 2, 2, 3).sum(axis=(1, 3), dtype=np.int32) // 4
+def finish(dice: Dice, canvas: np.ndarray, noise: int = 6, swing: int = 38, defocus: int = 123) -> np.ndarray:
+    """The picture, uint8 [128, 128, 3]: averaged down, then seen by one of a line's cameras, whatever it shows.
+
+    Brightness and contrast (about mid grey) vary by up to swing / 256 (15 %), blur mixes in up to defocus / 256
+    (standard deviation up to 0.8 pixels), noise reaches up to `noise` grey levels.
+    """
+    half = canvas.reshape(SIDE // 2, 2, SIDE // 2, 2, 3).sum(axis=(1, 3), dtype=np.int32) // 4
+    half = _blend(half, blur(half, 1), dice.roll(0, defocus))
+    middle = 128 * ONE
+    half = shade(shade(half - middle, dice.roll(-swing, swing)) + middle, dice.roll(-swing, swing))
     amplitude = dice.roll(1, noise) * ONE
     shared = dice.rolls(-amplitude, amplitude, half.shape[:2])[..., None]
     colour = dice.rolls(-amplitude // 2, amplitude // 2, half.shape)
@@ -192,7 +198,7 @@ def _lattice_weights(dice: Dice, cell: int) -> tuple[np.ndarray, np.ndarray]:
     return position // cell, (t * t * (3 * FULL - 2 * t) // (FULL * FULL)).astype(np.int32)
 
 
-def _blend(low: np.ndarray, high: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def _blend(low: np.ndarray, high: np.ndarray, weight: np.ndarray | int) -> np.ndarray:
     return low + (high - low) * weight // FULL
 
 

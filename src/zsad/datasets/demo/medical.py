@@ -48,13 +48,13 @@ def retina(dice: Dice, defect: str) -> Drawing:
     fundus = paint(fundus, (120, 30, 24), cover(vessels - width) * cover(cup) // FULL * 60 // 100)
     coverage = nowhere()
     if defect == "haemorrhage_blot":
-        blots = [blob(dice, _on_fundus(dice), dice.roll(16, 76)) for _ in range(dice.roll(1, 4))]
+        blots = [blob(dice, _on_fundus(dice), dice.roll(36, 96)) for _ in range(dice.roll(2, 5))]
         outline = np.minimum.reduce(blots)
         coverage = np.minimum(cover(outline), cover(eye + 8))
-        fundus = paint(fundus, (88, 14, 14), cover(outline, 8) * dice.roll(30, 95) // 100)
+        fundus = paint(fundus, (88, 14, 14), cover(outline, 8) * dice.roll(60, 100) // 100)
     elif defect == "exudate_cluster":
         coverage, outline = _exudates(dice, _on_fundus(dice))
-        fundus = paint(fundus, (250, 224, 130), cover(outline) * dice.roll(50, 95) // 100)
+        fundus = paint(fundus, (250, 224, 130), cover(outline) * dice.roll(70, 100) // 100)
         coverage = np.minimum(coverage, cover(eye + 8))
     fundus = shade(fundus, -np.clip(eye + 160, 0, 160) * dice.roll(20, 110) // 160 + grain(dice, 14))
     return paint(flat((4, 4, 5)), light(dice, fundus, 50), cover(eye, 6)), coverage
@@ -70,18 +70,18 @@ def histology(dice: Dice, defect: str) -> Drawing:
     cleft = np.abs(fractal_noise(dice, dice.roll(50, 90), 3)) - dice.roll(-6, 10)
     tissue = paint(tissue, (244, 238, 242), cover(cleft, 8))
     centre = (dice.roll(60, 196), dice.roll(60, 196))
-    region = blob(dice, centre, dice.roll(90, 200))
+    region = blob(dice, centre, dice.roll(105, 200))
     pitch, dye = dice.roll(46, 74), (dice.roll(86, 112), dice.roll(56, 76), dice.roll(136, 160))
     nuclei = _nuclei(dice, x, y + flow // 2, pitch, dice.roll(40, 75))
     coverage = cover(region) if defect else nowhere()
     if defect == "mucin_lake":
         nuclei = np.where(region < 4, 64, nuclei)
         pool = shade(flat(dice.pick([(206, 196, 226), (222, 216, 232), (196, 206, 226)])), smooth_noise(dice, 26, 16))
-        tissue = paint(tissue, pool, cover(region, 8) * dice.roll(45, 90) // 100)
+        tissue = paint(tissue, pool, cover(region, 8) * dice.roll(65, 100) // 100)
     elif defect == "nuclear_crowding":
-        crowd = _nuclei(dice, x, y, pitch * dice.roll(60, 80) // 100, 100)
+        crowd = _nuclei(dice, x, y, pitch * dice.roll(55, 75) // 100, 100) - dice.roll(2, 7)
         nuclei = np.where(region < 0, np.minimum(nuclei, crowd), nuclei)
-        tissue = paint(tissue, (182, 120, 172), cover(region, 20) * dice.roll(10, 50) // 100)
+        tissue = paint(tissue, (182, 120, 172), cover(region, 20) * dice.roll(35, 80) // 100)
     stained = shade(flat(dye), smooth_noise(dice, 5, 60))
     tissue = paint(tissue, stained, cover(nuclei) * dice.roll(70, 95) // 100)
     return light(dice, shade(tissue, grain(dice, 14)), 20), coverage
@@ -95,15 +95,14 @@ def bone_xray(dice: Dice, defect: str) -> Drawing:
     flare = np.maximum(np.abs(x + dice.roll(-100, 100)) - dice.roll(180, 260), 0) * dice.roll(16, 34) // 100
     half = dice.roll(72, 130)
     wave = smooth_noise(dice, 40, 5)
-    bone = np.abs(y + bow) - half - flare + wave
+    gap = offset = nowhere()
+    if defect == "fracture_line":
+        gap, offset = _fracture(dice, x, y)
+    bone = np.abs(y + offset + bow) - half - flare + wave
     scan = flat((22, 24, 26))
     flesh = np.abs(y + bow) - dice.roll(230, 330) + smooth_noise(dice, 70, 26)
     scan = paint(scan, (88, 90, 92), cover(flesh, 50) * dice.roll(50, 90) // 100)
     coverage = nowhere()
-    shift = nowhere()
-    if defect == "fracture_line":
-        shift, gap, coverage = _fracture(dice, x, bone)
-    bone = bone + shift
     scan = paint(scan, (146, 148, 150), cover(bone, 5))
     cortex = np.clip(-bone, 0, 40)
     scan = shade(scan, (40 - np.abs(cortex - 16) * 2) * dice.roll(50, 120) // 100 * cover(bone) // FULL)
@@ -112,14 +111,15 @@ def bone_xray(dice: Dice, defect: str) -> Drawing:
     plate = np.abs(x - dice.sign() * dice.roll(270, 330) + smooth_noise(dice, 20, 12)) - dice.roll(3, 8)
     scan = shade(scan, np.minimum(cover(plate, 6), cover(bone)) * -dice.roll(0, 70) // FULL)
     if defect == "fracture_line":
-        scan = shade(scan, np.minimum(cover(gap, 5), cover(bone)) * -dice.roll(70, 150) // FULL)
+        coverage = np.minimum(cover(gap - 6), cover(bone))
+        scan = shade(scan, np.minimum(cover(gap, 5), cover(bone)) * -dice.roll(100, 190) // FULL)
     elif defect == "bone_cyst":
-        across, down = place(centre, turn, dice.roll(-200, 200), dice.roll(-20, 20))
-        cyst = blob(dice, (across // QUARTER, down // QUARTER), half * dice.roll(40, 90) // 100)
+        across, down = place(centre, turn, dice.roll(-180, 180), dice.roll(-20, 20))
+        cyst = blob(dice, (across // QUARTER, down // QUARTER), half * dice.roll(70, 125) // 100)
         coverage = np.minimum(cover(cyst), cover(bone))
-        scan = shade(scan, np.minimum(cover(cyst, 10), cover(bone)) * -dice.roll(35, 110) // FULL)
+        scan = shade(scan, np.minimum(cover(cyst, 10), cover(bone)) * -dice.roll(70, 150) // FULL)
         rim = np.minimum(cover(np.abs(cyst) - 4, 4), cover(bone))
-        scan = shade(scan, rim * dice.roll(0, 60) // FULL)
+        scan = shade(scan, rim * dice.roll(20, 80) // FULL)
     scan = _marker(dice, scan)
     grey = light(dice, shade(scan, grain(dice, 24)), 50).sum(axis=2) // 3
     return np.repeat(grey[..., None], 3, axis=2), coverage
@@ -148,11 +148,11 @@ def _on_fundus(dice: Dice) -> tuple[int, int]:
 
 def _exudates(dice: Dice, centre: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Many small bright drops around `centre`: coverage of the whole cluster, and distance to the drops."""
-    reach = dice.roll(10, 24)
+    reach = dice.roll(16, 40)
     drops = []
-    for _ in range(dice.roll(7, 22)):
+    for _ in range(dice.roll(14, 36)):
         at = (centre[0] + dice.roll(-reach, reach), centre[1] + dice.roll(-reach, reach))
-        drops.append(disc(*grid(at), dice.roll(5, 16)))
+        drops.append(disc(*grid(at), dice.roll(9, 24)))
     outline = np.minimum.reduce(drops) + smooth_noise(dice, 6, 4)
     return cover(outline - 8), outline
 
@@ -165,13 +165,15 @@ def _nuclei(dice: Dice, x: np.ndarray, y: np.ndarray, pitch: int, percent: int) 
     return np.where(there, cells.nearest - size + smooth_noise(dice, 6, 3), 64)
 
 
-def _fracture(dice: Dice, x: np.ndarray, bone: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(how far the fragment beyond the line is displaced, signed distance to the gap, coverage to be marked)."""
-    slant = np.clip(bone, -200, 0) * dice.roll(-80, 80) // 100
-    line = x - dice.roll(-180, 180) + slant + smooth_noise(dice, 12, 26)
-    shift = np.where(line > 0, dice.roll(0, 14), 0)
-    gap = np.abs(line) - dice.roll(3, 9)
-    return shift, gap, np.minimum(cover(gap - 8), cover(bone))
+def _fracture(dice: Dice, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(signed distance to the gaps of one to three neighbouring breaks, sideways displacement of what lies beyond)."""
+    at, gaps, offset = dice.roll(-180, 120), [], nowhere()
+    for _ in range(dice.roll(1, 3)):
+        line = x - at + y * dice.roll(-80, 80) // 100 + smooth_noise(dice, 12, 26)
+        gaps.append(np.abs(line) - dice.roll(9, 30))
+        offset = offset + np.where(line > 0, dice.roll(-36, 36), 0)
+        at += dice.roll(60, 130)
+    return np.minimum.reduce(gaps), offset
 
 
 def _marker(dice: Dice, scan: np.ndarray) -> np.ndarray:

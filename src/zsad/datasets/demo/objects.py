@@ -46,9 +46,9 @@ def gear(dice: Dice, defect: str) -> Drawing:
     shape = np.maximum(radius - rim, -opening)
     coverage = nowhere()
     if defect == "missing_tooth":
-        first, tooth = dice.roll(1, teeth - 4), angle * teeth // TURN
-        broken = (tooth >= first) & (tooth < first + dice.roll(1, 3))
-        stump = outer - depth * dice.roll(70, 110) // 100 + smooth_noise(dice, 5, 10)
+        first, tooth = dice.roll(1, teeth - 5), angle * teeth // TURN
+        broken = (tooth >= first) & (tooth < first + dice.roll(2, 5))
+        stump = outer - depth * dice.roll(90, 160) // 100 + smooth_noise(dice, 5, 10)
         stumped = np.where(broken, np.maximum(shape, radius - stump), shape)
         coverage = cover(shape) - cover(stumped)
         shape = stumped
@@ -72,18 +72,18 @@ def key(dice: Dice, defect: str) -> Drawing:
     cut = [dice.roll(*limits) for limits in ((22, 34), (100, 150), (0, 1), (30, 46), *[(0, 64)] * 6)]
     shape, coverage = _key_shape(x, y, cut), nowhere()
     if defect == "bent_shaft":
-        beyond = np.clip(x - dice.roll(-60, 100), 0, 400)
-        bend = dice.sign() * beyond * beyond * dice.roll(12, 50) // 40000
+        beyond = np.clip(x - dice.roll(-80, 40), 0, 400)
+        bend = dice.sign() * beyond * beyond * dice.roll(22, 55) // 40000
         shape = _key_shape(x, y + bend, cut)
         coverage = np.where(np.abs(bend) > 8, cover(shape), 0)
     surface = shade(metal(dice, METALS), relief(np.clip(-shape, 0, 18) * 5, 5) + grain(dice, 10))
     engraving = np.abs(disc(x + 220, y, cut[1] * dice.roll(60, 86) // 100)) - 3
     surface = shade(surface, cover(engraving) * dice.roll(-50, 10) // FULL)
     if defect == "verdigris":
-        across, down = place(centre, turn, dice.roll(-240, 280), dice.roll(-16, 16))
-        growth = blob(dice, (across // QUARTER, down // QUARTER), dice.roll(44, 110))
+        across, down = place(centre, turn, dice.roll(-280, 160), dice.roll(-16, 16))
+        growth = blob(dice, (across // QUARTER, down // QUARTER), dice.roll(85, 180))
         coverage = np.minimum(cover(growth), cover(shape))
-        patina = shade(paint(surface, (74, 140, 116), nowhere() + FULL * dice.roll(30, 85) // 100), grain(dice, 40))
+        patina = shade(paint(surface, (74, 140, 116), nowhere() + FULL * dice.roll(55, 100) // 100), grain(dice, 40))
         surface = paint(surface, patina, cover(growth, 14))
     scene = paint(drop_shadow(dice, bench(dice), shape), surface, cover(shape))
     return cast_shadow(dice, light(dice, scene)), coverage
@@ -103,14 +103,14 @@ def bulb(dice: Dice, defect: str) -> Drawing:
     inside = paint(scene, dice.pick(GLASS), cover(glass) * dice.roll(35, 80) // 100)
     inside = shade(inside, np.clip(90 + glass, 0, 90) * -dice.roll(20, 80) // 90)
     inside = shade(inside, np.clip(size - length(x, y + size // 2), 0, size) * dice.roll(0, 100) // size)
-    wire, gap = _filament(dice, centre, turn, size, defect == "broken_filament")
+    wire, flaw = _filament(dice, centre, turn, size, defect == "broken_filament")
     inside = paint(inside, (52, 48, 46), cover(wire - 6) * dice.roll(75, 100) // 100)
-    coverage = cover(gap - 16) if defect == "broken_filament" else nowhere()
+    coverage = cover(flaw) if defect == "broken_filament" else nowhere()
     if defect == "soot_cap":
         across, down = place(centre, turn, dice.roll(-size // 2, size // 2), -size * dice.roll(40, 110) // 100)
-        smoke = blob(dice, (across // QUARTER, down // QUARTER), dice.roll(60, 150))
+        smoke = blob(dice, (across // QUARTER, down // QUARTER), dice.roll(100, 190))
         coverage = np.minimum(cover(smoke), cover(glass))
-        inside = paint(inside, (36, 32, 32), cover(smoke, dice.roll(20, 60)) * dice.roll(25, 85) // 100)
+        inside = paint(inside, (36, 32, 32), cover(smoke, dice.roll(20, 60)) * dice.roll(50, 95) // 100)
     shine = ellipse(x + size * 45 // 100, y + size * 80 // 100, size // 9, size * 30 // 100)
     inside = paint(inside, (255, 255, 250), cover(shine, 16) * dice.roll(10, 80) // 100)
     scene = paint(scene, inside, cover(glass))
@@ -131,9 +131,9 @@ def _lightening_holes(dice: Dice, x: np.ndarray, y: np.ndarray, bore: int, rim: 
 
 def _dent(dice: Dice, surface: np.ndarray, at: tuple[int, int]) -> Drawing:
     """A shallow dent: one flank bright, the other dark, the floor duller."""
-    outline = blob(dice, at, dice.roll(44, 100))
-    bowl = relief(np.clip(-outline, 0, 48) * -dice.roll(3, 8), 4, dice.roll(0, TURN - 1))
-    return shade(surface, bowl - cover(outline, 20) * dice.roll(8, 40) // FULL), cover(outline)
+    outline = blob(dice, at, dice.roll(70, 140))
+    bowl = relief(np.clip(-outline, 0, 48) * -dice.roll(6, 10), 4, dice.roll(0, TURN - 1))
+    return shade(surface, bowl - cover(outline, 20) * dice.roll(25, 80) // FULL), cover(outline)
 
 
 def _key_shape(x: np.ndarray, y: np.ndarray, cut: list[int]) -> np.ndarray:
@@ -147,12 +147,21 @@ def _key_shape(x: np.ndarray, y: np.ndarray, cut: list[int]) -> np.ndarray:
 
 
 def _filament(dice: Dice, centre: tuple[int, int], turn: int, size: int, broken: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Distances to the wire that is there, and to the piece of it that is missing."""
+    """Distance to the wire that is there; signed distance to where it is torn: gap, hanging piece, melted ends."""
     low, high, half = size * 70 // 100, -size * dice.roll(10, 50) // 100, size * dice.roll(30, 46) // 100
     zigzag = [(half * (2 * step - 10) // 10, high - 14 * (step % 2) * 2) for step in range(11)]
-    gap, lost = (dice.roll(1, 4), dice.roll(4, 6)) if broken else (20, 0)
+    lost = dice.roll(6, 9) if broken else 0
+    gap = dice.roll(0, 10 - lost) if broken else 20
     sides = [[(-half // 3, low), (-half, high)], [(half // 3, low), (half, high)]]
     pieces = [*sides, zigzag[: gap + 1], zigzag[gap + lost :]]
     lines = [[place(centre, turn, *point) for point in piece] for piece in pieces if len(piece) > 1]
+    wire = np.minimum.reduce([stroke(line) for line in lines])
+    if not broken:
+        return wire, wire
     missing = [place(centre, turn, *point) for point in zigzag[gap : gap + lost + 1]]
-    return np.minimum.reduce([stroke(line) for line in lines]), stroke(missing or [place(centre, turn, 0, 0)])
+    pivot, swing = missing[-1], -dice.roll(400, 1200)
+    turned = [place((0, 0), swing, across - pivot[0], down - pivot[1]) for across, down in missing]
+    hanging = stroke([(across + pivot[0], down + pivot[1]) for across, down in turned]) - 4
+    beads = np.minimum(stroke(missing[:1] * 2), stroke([pivot, pivot])) - dice.roll(8, 24)
+    torn = np.minimum(hanging, beads)
+    return np.minimum(wire, torn), np.minimum(stroke(missing) - 16, torn - 10)

@@ -54,14 +54,15 @@ def linen(dice: Dice, defect: str) -> Drawing:
     if defect == "snag":
         cloth, coverage = _snag(dice, cloth, (centre[0] * QUARTER, centre[1] * QUARTER))
     elif defect == "slub":
-        distance = ellipse(x, y, dice.roll(90, 260), pitch * dice.roll(60, 130) // 100) + smooth_noise(dice, 8, 8)
+        distance = ellipse(x, y, dice.roll(140, 340), pitch * dice.roll(90, 180) // 100) + smooth_noise(dice, 8, 8)
         coverage = cover(distance)
         yarn = shade(cloth * 5 // 8 + blur(cloth, 4) * 3 // 8, relief(np.clip(-distance, 0, 40) * 3, 4))
-        cloth = paint(cloth, shade(yarn, dice.roll(-20, 70)), cover(distance, 6))
+        cloth = paint(cloth, shade(yarn, dice.roll(5, 90)), cover(distance, 6))
     elif defect == "missing_pick":
-        gap = box(x, (v - 8192 * pitch) - pitch // 2, dice.roll(120, 420), pitch * dice.roll(40, 60) // 100)
+        high = pitch * (dice.roll(40, 60) + 100 * dice.roll(0, 1)) // 100  # one pick, or three side by side
+        gap = box(x, (v - 8192 * pitch) - pitch // 2, dice.roll(240, 500), high)
         coverage = cover(gap)
-        cloth = shade(cloth, coverage * -dice.roll(40, 130) // FULL)
+        cloth = shade(cloth, coverage * -dice.roll(70, 150) // FULL)
     return cast_shadow(dice, light(dice, cloth)), coverage
 
 
@@ -70,7 +71,6 @@ def terrazzo(dice: Dice, defect: str) -> Drawing:
     x, y = grid(turn=dice.roll(0, TURN - 1))
     floor = shade(flat(dice.pick(CEMENTS)), fractal_noise(dice, 8, 2) * 30 // 256)
     chip_colours = [dice.pick(CHIPS) for _ in range(3)]
-    middle, chips = 0, nowhere()
     for pitch in (dice.roll(44, 64), dice.roll(84, 150)):
         wobble = smooth_noise(dice, 8, 8)
         cells = scattered(dice, x + wobble, y - wobble, pitch)
@@ -78,8 +78,6 @@ def terrazzo(dice: Dice, defect: str) -> Drawing:
         chips = np.where(chosen, cover(dice.roll(6, 16) - cells.border, 4), 0)
         colours = np.array(chip_colours, dtype=np.int32)[cells.per_cell(dice, 0, 2)] * 16
         floor = paint(floor, shade(colours, cells.per_cell(dice, -40, 40)), chips)
-        middle = int(cells.number[dice.roll(70, 186), dice.roll(70, 186)])
-        hollow = np.where(cells.number == middle, cells.border, -64)
     if dice.roll(0, 5) == 0:
         strip, _ = grid((dice.roll(40, 216), dice.roll(40, 216)), dice.roll(0, TURN - 1))
         floor = paint(floor, (186, 158, 96), cover(np.abs(strip) - 12))
@@ -88,10 +86,12 @@ def terrazzo(dice: Dice, defect: str) -> Drawing:
     if defect == "stain_ring":
         floor, coverage = _stain_ring(dice, floor)
     elif defect == "pop_out":
+        lost = [int(cells.number[dice.roll(50, 206), dice.roll(50, 206)]) for _ in range(dice.roll(1, 4))]
+        hollow = np.where(np.isin(cells.number, lost), cells.border, -64)
         coverage = cover(6 - hollow)
-        pit = shade(flat(dice.pick(CEMENTS)), fractal_noise(dice, 6, 2) * 70 // 256 - dice.roll(40, 120))
+        pit = shade(flat(dice.pick(CEMENTS)), fractal_noise(dice, 6, 2) * 70 // 256 - dice.roll(70, 150))
         pit = shade(pit, relief(np.clip(hollow, 0, 30) * -dice.roll(3, 8), 4))
-        floor = paint(floor, pit, coverage * dice.roll(70, 100) // 100)
+        floor = paint(floor, pit, coverage * dice.roll(85, 100) // 100)
     return cast_shadow(dice, light(dice, floor)), coverage
 
 
@@ -109,25 +109,26 @@ def gasket(dice: Dice, defect: str) -> Drawing:
     coverage = nowhere()
     if defect == "chip_out":
         edge = place(centre, turn + dice.roll(0, TURN - 1), (outer, inner)[dice.roll(0, 1)], 0)
-        bite = blob(dice, (edge[0] // QUARTER, edge[1] // QUARTER), dice.roll(44, 120))
+        bite = blob(dice, (edge[0] // QUARTER, edge[1] // QUARTER), dice.roll(80, 170))
         coverage = np.minimum(cover(bite), cover(shape))
         shape = np.maximum(shape, -bite)
     elif defect == "moulding_flash":
         edge = place(centre, turn + dice.roll(0, TURN - 1), (outer, inner)[dice.roll(0, 1)], 0)
-        film = np.maximum(blob(dice, (edge[0] // QUARTER, edge[1] // QUARTER), dice.roll(52, 130)), -shape)
+        film = np.maximum(blob(dice, (edge[0] // QUARTER, edge[1] // QUARTER), dice.roll(80, 180)), -shape)
         coverage = cover(film)
     elif defect == "blocked_hole":
-        plug = holes[dice.roll(0, count - 1)]
+        first, blocked = dice.roll(0, count - 1), dice.roll(1, count)
+        plug = np.minimum.reduce([holes[(first + step) % count] for step in range(blocked)]) - dice.roll(0, 28)
         coverage = cover(plug)
         shape = np.where(plug < 8, blank, shape)
     material = shade(flat(dice.pick(SEALS)), fractal_noise(dice, 6, 2) * dice.roll(6, 40) // 256 + grain(dice, 22))
     material = shade(material, relief(np.clip(-shape, 0, 16) * 4, 5))
     scene = drop_shadow(dice, bench(dice), shape)
     if defect == "moulding_flash":
-        scene = paint(scene, shade(material, dice.roll(10, 60)), coverage * dice.roll(35, 95) // 100)
+        scene = paint(scene, shade(material, dice.roll(20, 80)), coverage * dice.roll(60, 100) // 100)
     scene = paint(scene, _print(dice, material, x, y, (outer + inner) // 2), cover(shape))
     if defect == "blocked_hole":
-        scene = shade(scene, coverage * -dice.roll(-40, 70) // FULL)
+        scene = shade(scene, coverage * dice.sign() * dice.roll(35, 80) // FULL)
     return cast_shadow(dice, light(dice, scene)), coverage
 
 
@@ -143,7 +144,7 @@ def tablet(dice: Dice, defect: str) -> Drawing:
         end = turn + dice.roll(0, 1) * TURN // 2
         spot = place(centre, end, half - high, 0)
         spot = place((spot[0] // QUARTER, spot[1] // QUARTER), end + dice.roll(-1000, 1000), high, 0)
-        bite = blob(dice, (spot[0] // QUARTER, spot[1] // QUARTER), dice.roll(50, 120))
+        bite = blob(dice, (spot[0] // QUARTER, spot[1] // QUARTER), dice.roll(80, 170))
         coverage = np.minimum(cover(bite), cover(shape))
     mass = shade(flat(dice.pick(PILLS)), fractal_noise(dice, 5, 2) * dice.roll(4, 24) // 256 + grain(dice, 8))
     bevel = dice.roll(24, 70)
@@ -153,19 +154,19 @@ def tablet(dice: Dice, defect: str) -> Drawing:
     mass = _imprint(dice, mass, x, y, high)
     if defect == "foreign_fleck":
         at = place(centre, turn, dice.roll(-half, half) * 6 // 10, dice.roll(-high, high) * 5 // 10)
-        fleck = blob(dice, (at[0] // QUARTER, at[1] // QUARTER), dice.roll(20, 76))
+        fleck = blob(dice, (at[0] // QUARTER, at[1] // QUARTER), dice.roll(44, 120))
         coverage = np.minimum(cover(fleck), cover(shape))
         colour = dice.pick([(60, 44, 36), (40, 40, 44), (150, 96, 50), (120, 40, 44), (60, 90, 70)])
-        mass = paint(mass, colour, cover(fleck) * dice.roll(30, 95) // 100)
+        mass = paint(mass, colour, cover(fleck) * dice.roll(50, 100) // 100)
     elif defect == "capping_split":
         at = place(centre, turn, dice.roll(-half, half) // 3, dice.roll(-high, high) // 3)
-        split = stroke(wander(dice, at, dice.roll(0, TURN - 1), dice.roll(6, 14), 34, 260)) - dice.roll(6, 14)
+        split = stroke(wander(dice, at, dice.roll(0, TURN - 1), dice.roll(9, 18), 34, 260)) - dice.roll(12, 28)
         coverage = np.minimum(cover(split), cover(shape))
         mass = shade(
-            mass, np.clip(relief(np.clip(-split, 0, 8) * -9, 4), -90, 50) - cover(split) * dice.roll(30, 110) // FULL
+            mass, np.clip(relief(np.clip(-split, 0, 8) * -9, 4), -90, 50) - cover(split) * dice.roll(70, 150) // FULL
         )
     elif defect == "crumbled_edge":
-        rough = shade(mass, fractal_noise(dice, 6, 2) * 60 // 256 - dice.roll(10, 50))
+        rough = shade(mass, fractal_noise(dice, 6, 2) * 60 // 256 - dice.roll(30, 80))
         mass = paint(mass, rough, cover(bite))
         shape = np.maximum(shape, -(bite + dice.roll(10, 40)))
     scene = paint(drop_shadow(dice, bench(dice), shape), mass, cover(shape))
@@ -181,18 +182,18 @@ def _thread(dice: Dice, across: np.ndarray, pitch: int) -> tuple[np.ndarray, np.
 
 def _snag(dice: Dice, cloth: np.ndarray, start: tuple[int, int]) -> Drawing:
     """A pulled loop of yarn that lies on the cloth and throws a shadow."""
-    loop = stroke(wander(dice, start, dice.roll(0, TURN - 1), dice.roll(6, 14), 34, 420)) - dice.roll(7, 16)
-    cloth = shade(cloth, np.roll(cover(loop, 8), (4, 3), axis=(0, 1)) * -dice.roll(30, 100) // FULL)
-    yarn = shade(blur(cloth, 6), dice.roll(-10, 80) + relief(np.clip(-loop, 0, 16) * 8, 4))
+    loop = stroke(wander(dice, start, dice.roll(0, TURN - 1), dice.roll(10, 22), 34, 420)) - dice.roll(12, 30)
+    cloth = shade(cloth, np.roll(cover(loop, 8), (4, 3), axis=(0, 1)) * -dice.roll(60, 130) // FULL)
+    yarn = shade(blur(cloth, 6), dice.roll(10, 100) + relief(np.clip(-loop, 0, 16) * 8, 4))
     return paint(cloth, shade(yarn, grain(dice, 30)), cover(loop)), cover(loop - 4)
 
 
 def _stain_ring(dice: Dice, floor: np.ndarray) -> Drawing:
     """What a dried puddle leaves: a dark rim around a slightly tinted inside."""
-    outline = blob(dice, (dice.roll(48, 208), dice.roll(48, 208)), dice.roll(60, 190))
+    outline = blob(dice, (dice.roll(48, 208), dice.roll(48, 208)), dice.roll(90, 200))
     tint = dice.pick([(112, 78, 46), (84, 72, 66), (140, 108, 60)])
-    strength = dice.roll(30, 85)
-    floor = paint(floor, tint, cover(outline, 8) * strength // 250)
+    strength = dice.roll(50, 100)
+    floor = paint(floor, tint, cover(outline, 8) * strength // 200)
     rim = cover(np.abs(outline + 10) - dice.roll(6, 16), 8)
     return paint(floor, tint, rim * strength // 100), cover(outline - 4)
 

@@ -39,8 +39,8 @@ def corduroy(dice: Dice, defect: str) -> Drawing:
     across = x + smooth_noise(dice, 64, dice.roll(4, 14)) + 8192 * pitch
     coverage = nowhere()
     if defect == "pulled_rib":
-        bulge = cover(ellipse(x, y, dice.roll(50, 110), dice.roll(80, 220)), dice.roll(30, 45))
-        across = across + dice.sign() * bulge * pitch * dice.roll(30, 75) // (100 * FULL)
+        bulge = cover(ellipse(x, y, dice.roll(64, 120), dice.roll(110, 230)), dice.roll(30, 45))
+        across = across + dice.sign() * bulge * pitch * dice.roll(45, 90) // (100 * FULL)
         coverage = np.where(bulge > FULL // 3, FULL, 0)
     phase = across % pitch
     rib = phase * (pitch - phase) * 1024 // (pitch * pitch)
@@ -49,15 +49,16 @@ def corduroy(dice: Dice, defect: str) -> Drawing:
     cloth = shade(cloth, pile * dice.roll(8, 20) // 256 + grain(dice, 26))
     cloth = shade(cloth, fractal_noise(dice, 90, 2) * dice.roll(4, 20) // 256)
     if defect == "pulled_rib":
-        cloth = shade(cloth, coverage * dice.roll(-30, 26) // FULL)
+        cloth = shade(cloth, coverage * dice.sign() * dice.roll(15, 50) // FULL)
     elif defect == "bleach_patch":
-        coverage = cover(blob(dice, centre, dice.roll(50, 170)), dice.roll(12, 36))
+        coverage = cover(blob(dice, centre, dice.roll(80, 185)), dice.roll(12, 36))
         pale = shade(cloth, 60) * 3 // 4 + 4080 * dice.roll(24, 34) // 100 // 2
-        cloth = paint(cloth, pale, coverage * dice.roll(35, 90) // 100)
+        cloth = paint(cloth, pale, coverage * dice.roll(60, 100) // 100)
     elif defect == "moth_bite":
-        coverage = cover(blob(dice, centre, dice.roll(32, 110)), 5)
+        spots = [(centre[0] + dice.roll(-45, 45), centre[1] + dice.roll(-45, 45)) for _ in range(dice.roll(1, 3))]
+        coverage = cover(np.minimum.reduce([blob(dice, spot, dice.roll(54, 120)) for spot in spots]), 5)
         weave = shade(flat((90, 84, 76)), grain(dice, 60) - 70)
-        cloth = paint(cloth, weave, coverage * dice.roll(70, 100) // 100)
+        cloth = paint(cloth, weave, coverage * dice.roll(85, 100) // 100)
     return cast_shadow(dice, light(dice, cloth)), coverage
 
 
@@ -75,9 +76,9 @@ def cork(dice: Dice, defect: str) -> Drawing:
     centre = (dice.roll(44, 212), dice.roll(44, 212))
     coverage = nowhere()
     if defect == "burn_spot":
-        distance = blob(dice, centre, dice.roll(40, 130))
+        distance = blob(dice, centre, dice.roll(75, 165))
         coverage = cover(distance, 10)
-        strength = dice.roll(40, 95)
+        strength = dice.roll(65, 100)
         board = paint(board, (104, 62, 34), cover(distance, 40) * strength // 100)
         board = paint(board, (34, 24, 20), cover(distance + 36, 40) * strength // 100)
     elif defect == "knife_gouge":
@@ -93,9 +94,9 @@ def honeycomb(dice: Dice, defect: str) -> Drawing:
     wobble = smooth_noise(dice, 60, dice.roll(2, 8))
     coverage = nowhere()
     if defect == "crushed_cell":
-        reach = pitch * dice.roll(90, 160) // 100
+        reach = pitch * dice.roll(120, 220) // 100
         squeeze = cover(ellipse(x, y, reach, reach) + reach // 2, reach // 2)
-        push, pull = (smooth_noise(dice, 28, pitch * dice.roll(50, 90) // 100) for _ in range(2))
+        push, pull = (smooth_noise(dice, 28, pitch * dice.roll(70, 120) // 100) for _ in range(2))
         x, y = x + push * squeeze // FULL, y + pull * squeeze // FULL
         coverage = np.where(squeeze > FULL // 3, FULL, 0)
     cells = hexagonal(x + wobble, y - wobble, pitch)
@@ -104,13 +105,13 @@ def honeycomb(dice: Dice, defect: str) -> Drawing:
     panel = paint(shade(floor, grain(dice, 26)), shade(flat(dice.pick(WAX)), grain(dice, 24)), wall)
     panel = shade(panel, relief(blur(wall, 1), 2) // 2)
     if defect == "crushed_cell":
-        panel = shade(panel, -squeeze * dice.roll(-30, 60) // FULL)
+        panel = shade(panel, squeeze * dice.sign() * dice.roll(20, 70) // FULL)
     elif defect == "resin_fill":
-        reach = dice.roll(0, pitch // 8)
-        filled = cells.number[centre[1] - reach : centre[1] + reach + 1, centre[0]]
-        coverage = np.where(np.isin(cells.number, filled), FULL, 0)
+        reach = dice.roll(0, pitch // 4)
+        rows, columns = (slice(middle - reach, middle + reach + 1) for middle in (centre[1], centre[0]))
+        coverage = np.where(np.isin(cells.number, np.unique(cells.number[rows, columns])), FULL, 0)
         resin = shade(flat(dice.pick([(196, 160, 84), (150, 120, 70), (206, 200, 186)])), smooth_noise(dice, 30, 40))
-        panel = paint(panel, resin, blur(coverage, 1) * dice.roll(45, 95) // 100)
+        panel = paint(panel, resin, blur(coverage, 1) * dice.roll(65, 100) // 100)
     return cast_shadow(dice, light(dice, panel)), coverage
 
 
@@ -122,9 +123,9 @@ def _along(dice: Dice, turn: int) -> np.ndarray:
 
 
 def _gouge(dice: Dice, board: np.ndarray, centre: tuple[int, int]) -> Drawing:
-    path = wander(dice, (centre[0] * 4, centre[1] * 4), dice.roll(0, 4095), dice.roll(5, 12), 48, 70)
-    distance = stroke(path) - dice.roll(8, 20)
+    path = wander(dice, (centre[0] * 4, centre[1] * 4), dice.roll(0, 4095), dice.roll(8, 16), 48, 70)
+    distance = stroke(path) - dice.roll(14, 34)
     coverage = cover(distance, 3)
-    strength = dice.roll(45, 100)
+    strength = dice.roll(70, 130)
     groove = shade(board, relief(np.clip(-distance, 0, 20) * -8, 6) * strength // 100 - strength * 60 // 100)
     return paint(board, groove, cover(distance - 3, 4)), coverage
