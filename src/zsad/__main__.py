@@ -14,6 +14,14 @@ from zsad.errors import UserError
 from zsad.io import write_json
 
 OUR_FAULT = 70
+IMPORT_HELP = """Check a checkpoint of the authors' own code and write it to data/imported as one of ours.
+
+METHOD: anomalyclip, bayes_pfl, cops, faprompt. Every tensor is checked by name and shape, and stored token embeddings
+against the backbone. The result works at once: zsad predict data/imported/X.safetensors PICTURES. In params.yaml,
+`imported: data/imported/X.safetensors` puts it in a configuration's place of training; add `source: DATASET` if it was
+trained on that dataset: it is then not evaluated there, as our own would not be. Without, every dataset is a target.
+With one file for each source, write per_source: {DATASET: {imported: ...}}.
+"""
 Command = Callable[[argparse.Namespace], int | None]
 
 
@@ -59,6 +67,20 @@ def _parser() -> argparse.ArgumentParser:
     command("code", _code, "write the digest of a configuration's method", "key")
     train = command("train", _train, "train a configuration on an auxiliary source, all seeds", "key", "source")
     train.add_argument("--seed", type=int, help="only this seed")
+    imports = command(
+        "import", _import, "check an official checkpoint and write it to data/imported as one of ours", "method", "file"
+    )
+    imports.description = IMPORT_HELP
+    imports.formatter_class = argparse.RawDescriptionHelpFormatter
+    imports.add_argument("--backbone", metavar="KEY", help="of `backbones` (default: `default`, or the only one)")
+    imports.add_argument(
+        "--set",
+        dest="assignments",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the method that official files do not hold, such as pool=3 for cops; may be repeated",
+    )
     predict = command("predict", _predict, "score a dataset (KEY DATASET) or your own pictures (MODEL PATH…)")
     predict.add_argument("model", help="key of params.yaml, models:/KEY@champion, or a .safetensors checkpoint")
     predict.add_argument("paths", nargs="+", metavar="path", help="dataset key, or files and folders")
@@ -134,6 +156,19 @@ def _train(arguments: argparse.Namespace) -> None:
     seeds = None if arguments.seed is None else [arguments.seed]
     if train(load_params(), arguments.key, arguments.source, report, seeds):
         tracking.send(path)
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    from zsad.importing import import_official
+
+    params = load_params()
+    done = import_official(params, arguments.method, Path(arguments.file), arguments.backbone, arguments.assignments)
+    header = done.header
+    settings = ", ".join(f"{name} {value}" for name, value in sorted(header.settings.items()))
+    print(f"{done.path} written: {done.tensors} tensors, {done.values:,} values of {arguments.file}")
+    print(f"settings: {settings}")
+    block = f"{header.method}_official: {{method: {header.method}, imported: {done.path}}}"
+    print(f"to evaluate it, in params.yaml under `learners`: {block}")
 
 
 def _predict(arguments: argparse.Namespace) -> None:

@@ -31,11 +31,13 @@ class Header:
     config_hash: str
     dataset_hash: str
     format: int = FORMAT
+    imported: dict[str, str] | None = None  # the official file: name, sha256
 
 
 def save(path: Path, learner: Learner, header: Header) -> str:
     """Write the file; returns its sha256."""
-    write_tensors(path, learner.checkpoint(), asdict(header))
+    metadata = {name: value for name, value in asdict(header).items() if value is not None}
+    write_tensors(path, learner.checkpoint(), metadata)
     return file_sha256(path)
 
 
@@ -50,6 +52,11 @@ def load(path: Path, clip: Clip | None = None, device: torch.device | None = Non
     learner = learner_class(header.method)(config, clip, header.protocol).to(clip.device)
     learner.restore(tensors, path)
     return learner.eval(), header
+
+
+def read_header(path: Path) -> Header:
+    """What a checkpoint says of itself, without building anything."""
+    return _header(read_tensors(path)[1], path)
 
 
 def clip_of(header: Header, device: torch.device) -> Clip:

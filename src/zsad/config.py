@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -65,8 +65,20 @@ class DatasetParams(Block):
     classes: dict[str, str] = {}
 
 
+class SourceSettings(BaseModel):
+    """What differs for one auxiliary source: `imported`, a checkpoint trained on it, and settings of the method."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    imported: str | None = None
+
+
 class LearnerParams(BaseModel):
-    """One configuration: the reserved keys below; every other key is a setting of the method, checked by it."""
+    """One configuration: the reserved keys below; every other key is a setting of the method, checked by it.
+
+    `imported`: file of `zsad import` whose tensors are used instead of training. Only whoever imports knows what they
+    were trained on: `source: KEY` (or a place under `per_source.KEY`) says so, and that dataset is then no target.
+    """
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
@@ -74,7 +86,8 @@ class LearnerParams(BaseModel):
     protocol: Protocol = "strict"
     source: Identifier | None = None
     backbone: Identifier = "default"
-    per_source: dict[Identifier, dict[str, Any]] = {}
+    imported: str | None = None
+    per_source: dict[Identifier, SourceSettings] = {}
 
 
 class MetricsParams(Block):
@@ -126,7 +139,9 @@ class Params(Block):
             backbone_key=block.backbone,
             backbone=backbone,
             settings=dict(block.model_extra or {}),
-            per_source=dict(block.per_source),
+            per_source={name: dict(own.model_extra or {}) for name, own in block.per_source.items()},
+            imported=block.imported,
+            imported_per_source={name: own.imported for name, own in block.per_source.items() if own.imported},
         )
 
 
@@ -143,10 +158,26 @@ class Configuration:
     settings: dict[str, Any]
     per_source: dict[str, dict[str, Any]]
     shots: int = 0
+    imported: str | None = None
+    imported_per_source: dict[str, str] = field(default_factory=dict)
 
     def settings_for(self, source: str) -> dict[str, Any]:
         """The method's settings when trained on `source`: constants may follow the source, never the target."""
         return {**self.settings, **self.per_source.get(source, {})}
+
+    def imported_for(self, source: str) -> str | None:
+        """File of `zsad import` that stands in for training on `source`, or None: it is trained here."""
+        found = self.imported_per_source.get(source, self.imported)
+        if found is None and self.imported_per_source:
+            raise UserError(
+                f"params.yaml: learners.{self.key}: imports checkpoints, but none for {source}; name one under"
+                f" per_source.{source}.imported, or the one source it has with `source`"
+            )
+        return found
+
+    def knows_training_set(self, source: str) -> bool:
+        """Whether a checkpoint that serves as trained on `source` was: trained here, or imported and declared so."""
+        return self.imported_for(source) is None or self.source == source or source in self.imported_per_source
 
     def source_for(self, params: Params, dataset: str) -> str:
         """The auxiliary set whose checkpoint serves `dataset`: the configuration's own, else the dataset's rule."""
@@ -162,9 +193,13 @@ class Configuration:
 
     def hash(self, params: Params) -> str:
         """Hash of everything in params.yaml that decides this configuration's predictions."""
+        described = {**self.__dict__, "backbone": self.backbone.model_dump()}
+        for name in ("imported", "imported_per_source"):  # without them, the hash is that of older results
+            if not described[name]:
+                del described[name]
         return content_hash(
             {
-                "configuration": {**self.__dict__, "backbone": self.backbone.model_dump()},
+                "configuration": described,
                 "seeds": params.seeds,
                 "precision": params.precision,
             }

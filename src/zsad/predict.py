@@ -7,7 +7,7 @@ All seeds are scored in one pass, so the frozen image tower runs once per image.
 import torch
 
 from zsad import checkpoint
-from zsad.cells import CHECKPOINTS, PREDICTIONS, read_record
+from zsad.cells import CHECKPOINTS, PREDICTIONS, read_record, training_set
 from zsad.config import Configuration, Params
 from zsad.datasets.images import iterate_images
 from zsad.datasets.manifest import Manifest, load_manifest
@@ -49,7 +49,7 @@ def _info(configuration: Configuration, manifest: Manifest, record: dict, learne
         learner=configuration.key,
         method=configuration.method,
         protocol=configuration.protocol,
-        source=record["source"] if record["trained"] else None,
+        source=training_set(configuration, record),
         shots=configuration.shots,
         dataset=manifest.dataset,
         seeds=record["seeds"],

@@ -25,6 +25,7 @@ from zsad.clip.backbone import Clip
 from zsad.config import Configuration, Params
 from zsad.datasets.manifest import Manifest, load_manifest
 from zsad.errors import UserError
+from zsad.imported import copy_imported
 from zsad.io import atomic_directory, atomic_path, content_hash, write_json
 from zsad.learners.base import Learner, LearnerConfig, Phase, build_config, learner_class
 from zsad.progress import log, progress
@@ -50,7 +51,10 @@ def train(params: Params, key: str, source: str, report: Report, seeds: Sequence
         log(f"{key} on {source}: nothing to train: {reason}")
         return False
     with _only_one(SCRATCH / key / f"{source}.lock"):
-        _train_cell(params, configuration, source, list(seeds or params.seeds), report)
+        if configuration.imported_for(source):
+            copy_imported(params, configuration, source, (seeds or params.seeds)[0], report)
+        else:
+            _train_cell(params, configuration, source, list(seeds or params.seeds), report)
     return True
 
 

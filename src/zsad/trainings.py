@@ -138,7 +138,12 @@ def _start_of(record: dict[str, Any]) -> dict[str, Any]:
     """A `start` event, as far as checkpoint.json knows it."""
     return {
         **{name: record[name] for name in ("learner", "source", "method", "protocol", "config_hash")},
-        "params": {"seeds": record["seeds"], "backbone": record["backbone"], **record["settings"]},
+        "params": {
+            "seeds": record["seeds"],
+            "backbone": record["backbone"],
+            **record["settings"],
+            **({"imported": record["imported"]} if "imported" in record else {}),
+        },
         "tags": {"zsad.rebuilt": "from checkpoint.json"},
         "dataset": {"name": record["source"], "hash": record["dataset_hash"]},
     }

@@ -68,6 +68,22 @@ class Repo:
         self.run("git", "commit", "-q", "-m", message)
 
 
+def write_official(method: str, root: Path, name: str) -> None:
+    """`root`/`name`: a file as the method's authors would save it, random, for the embedded CLIP prepared in `root`."""
+    import torch
+
+    from tests.official_files import official
+    from zsad.clip.backbone import load_clip
+    from zsad.learners.base import build_config, learner_class
+
+    kind = learner_class(method)
+    weights = root / "data/weights/default"
+    clip = load_clip(weights, 112, kind.openai_activation, kind.position_resize, torch.device("cpu"))
+    learner = kind(build_config(method, {}, "learners.x"), clip)
+    sets = len(learner.compound_prompts_text)
+    torch.save(official(method, clip, sets), root / name)
+
+
 def make_repo(path: Path, *assignments: str) -> Repo:
     for part in PARTS:
         if (ROOT / part).is_dir():

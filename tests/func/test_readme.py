@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.func.conftest import ROOT, SMALL, Repo, make_repo
+from tests.func.conftest import ROOT, SMALL, Repo, make_repo, write_official
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -44,6 +44,7 @@ def test_the_list_of_commands_is_the_readmes() -> None:
         "zsad gate --against HEAD",
         "dvc exp run -S learners.cops.lr=0.0005",
         "zsad predict models:/cops@champion photos/ --out predictions",
+        "zsad import cops epoch_10.pth",
         "zsad profile apply profiles/folder.yaml"
         " datasets.my_source.path=/data/source datasets.my_parts.path=/data/parts",
         "dvc repro",
@@ -78,6 +79,14 @@ def test_own_pictures(repo: Repo) -> None:
     assert sorted(path.name for path in (repo.path / "predictions").iterdir()) == [
         "000.png.heatmap.png", "000.png.overlay.png", "001.png.heatmap.png", "001.png.overlay.png", "scores.csv",
     ]  # fmt: skip
+
+
+def test_official_weights(repo: Repo) -> None:
+    write_official("cops", repo.path, "epoch_10.pth")
+    repo.run("zsad", "import", "cops", "epoch_10.pth")
+    (checkpoint,) = (repo.path / "data/imported").iterdir()
+    repo.run("zsad", "predict", str(checkpoint.relative_to(repo.path)), "photos/000.png", "--out", "official")
+    assert (repo.path / "official/000.png.overlay.png").is_file()
 
 
 def test_the_registered_model_is_an_mlflow_model(repo: Repo) -> None:

@@ -23,6 +23,8 @@ LAYERS = (
     ("losses",),
     ("learners.",),
     ("checkpoint", "source_data"),
+    ("official.",),
+    ("importing", "imported"),
     ("train", "predict", "predictor"),
     ("metrics.",),
     ("score",),

@@ -1,0 +1,102 @@
+"""A train cell that is not trained: it takes the tensors of a file that `zsad import` wrote, under its own header.
+
+From there on it is a checkpoint like any other: predicted with, scored, registered, served. Its one seed holds the
+draws stored in that file. The name of the file changes with the official file and the settings, so DVC sees by
+params.yaml alone when there is something else to copy.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from zsad import checkpoint
+from zsad.cells import CHECKPOINTS
+from zsad.checkpoint import Header
+from zsad.config import Configuration, Params
+from zsad.datasets.manifest import load_manifest
+from zsad.errors import UserError
+from zsad.io import atomic_directory, write_json
+from zsad.learners.base import build_config, learner_class
+
+
+def copy_imported(
+    params: Params, configuration: Configuration, source: str, seed: int, report: Callable[..., None]
+) -> None:
+    """Write data/checkpoints/<key>/<source> from the configuration's imported file; no picture of the source is read.
+
+    Settings that the configuration gives must be those the file was imported with; the others are the file's.
+    """
+    started = time.monotonic()
+    path = Path(configuration.imported_for(source) or "")
+    origin = _header(configuration, path)
+    _check_settings(configuration, source, origin, path)
+    clip, backbone = checkpoint.load_configured_clip(configuration, torch.device("cpu"))
+    _check_backbone(configuration, backbone, origin, path)
+    learner, _ = checkpoint.load(path, clip)
+    manifest = load_manifest(source)
+    header = Header(
+        learner=configuration.key,
+        method=configuration.method,
+        protocol=configuration.protocol,
+        source=source,
+        seed=seed,
+        settings=learner.config.model_dump(mode="json"),
+        backbone=backbone,
+        config_hash=configuration.hash(params),
+        dataset_hash=manifest.hash,
+        imported=origin.imported,
+    )
+    digest = (origin.imported or {})["sha256"]
+    report(
+        "start",
+        **{name: getattr(header, name) for name in ("learner", "source", "method", "protocol", "config_hash")},
+        params={"seeds": [seed], "backbone": backbone, **header.settings, "imported": digest},
+        dataset={"name": source, "hash": manifest.hash, "n_images": 0},
+    )
+    shared = {name: value for name, value in asdict(header).items() if name not in ("seed", "format")}
+    with atomic_directory(CHECKPOINTS / configuration.key / source) as directory:
+        files = {str(seed): checkpoint.save(directory / f"seed_{seed}.safetensors", learner, header)}
+        record = {**shared, "imported": digest, "trained": True, "seeds": [seed], "files": files}
+        write_json(directory / "checkpoint.json", record)
+    report("end", checkpoints=files, wall_seconds=time.monotonic() - started)
+
+
+def _header(configuration: Configuration, path: Path) -> Header:
+    """Header of an imported file of the configuration's method."""
+    where, method = f"params.yaml: learners.{configuration.key}.imported", configuration.method
+    if not learner_class(method).trained:
+        raise UserError(f"{where}: {method} learns nothing, so there is nothing to import; remove the key")
+    if not path.is_file():
+        raise UserError(f"{where}: {path} is not there; make it with `zsad import {method} FILE`")
+    origin = checkpoint.read_header(path)
+    if origin.imported is None:
+        raise UserError(f"{where}: {path} was trained here, not written by `zsad import`")
+    if origin.method != method:
+        raise UserError(f"{where}: {path} is of method {origin.method}, but the configuration's is {method}")
+    return origin
+
+
+def _check_settings(configuration: Configuration, source: str, origin: Header, path: Path) -> None:
+    given, where = configuration.settings_for(source), f"learners.{configuration.key}"
+    wanted: dict[str, Any] = build_config(configuration.method, given, where).model_dump(mode="json")
+    found = build_config(configuration.method, origin.settings, f"{path}: settings").model_dump(mode="json")
+    unlike = [name for name in given if wanted[name] != found[name]]
+    if unlike:
+        told = "; ".join(f"{where}.{name} is {wanted[name]!r}, but {path} has {found[name]!r}" for name in unlike)
+        raise UserError(
+            f"params.yaml: {told}; remove the setting, or import the official file again with --set NAME=VALUE"
+        )
+
+
+def _check_backbone(configuration: Configuration, backbone: dict[str, Any], origin: Header, path: Path) -> None:
+    unlike = [name for name in ("sha256", "image_size", "activation") if backbone[name] != origin.backbone[name]]
+    if unlike:
+        key = configuration.backbone_key
+        raise UserError(
+            f"params.yaml: learners.{configuration.key}.backbone: {key} is {backbone}, but {path} was imported for"
+            f" {origin.backbone}; import the official file again with --backbone {key}"
+        )

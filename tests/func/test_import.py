@@ -1,0 +1,52 @@
+"""Official weights in the pipeline: import, `dvc repro` of their configuration, the registry, a prediction by URI."""
+
+import csv
+import json
+
+import pytest
+
+from tests.func.conftest import SMALL, Repo, make_repo, write_official
+
+
+@pytest.fixture(scope="module")
+def repo(tmp_path_factory: pytest.TempPathFactory) -> Repo:
+    return make_repo(tmp_path_factory.mktemp("import") / "repo", *SMALL, "learners={clip_zero: {}}")
+
+
+def leaderboard(repo: Repo) -> dict[tuple[str, str], str]:
+    """Source of every row."""
+    with (repo.path / "metrics/leaderboard.csv").open() as file:
+        return {(row["learner"], row["dataset"]): row["source"] for row in csv.DictReader(file)}
+
+
+def test_import_evaluate_register_predict(repo: Repo) -> None:
+    repo.repro("weights@default")
+    write_official("anomalyclip", repo.path, "epoch_15.pth")
+    told = repo.run("zsad", "import", "anomalyclip", "epoch_15.pth")
+    (file,) = (repo.path / "data/imported").iterdir()
+    name = str(file.relative_to(repo.path))
+    assert f"imported: {name}" in told
+
+    repo.set(f"learners={{official: {{method: anomalyclip, imported: {name}}}}}")
+    ran = repo.repro()
+    assert "train@official-demo_source" in ran
+    record = json.loads((repo.path / "data/checkpoints/official/demo_source/checkpoint.json").read_text())
+    assert record["imported"].startswith(file.stem.removeprefix("anomalyclip_"))
+    assert leaderboard(repo) == {("official", "demo_source"): "", ("official", "demo_texture"): ""}
+    assert repo.repro() == []
+
+    picture = "data/raw/demo_texture/cork/test/burn_spot/000.png"
+    scores = []
+    for model in ("models:/official@champion", name):
+        repo.run("zsad", "predict", model, picture, "--out", "out")
+        with (repo.path / "out/scores.csv").open() as table:
+            scores.append(next(csv.DictReader(table))["score"])
+    assert scores[0] == scores[1] != ""
+
+
+def test_its_training_set_is_no_target_once_it_is_named(repo: Repo) -> None:
+    (file,) = (repo.path / "data/imported").iterdir()
+    name = str(file.relative_to(repo.path))
+    repo.set(f"learners={{official: {{method: anomalyclip, imported: {name}, source: demo_source}}}}")
+    repo.repro("aggregate")
+    assert leaderboard(repo) == {("official", "demo_texture"): "demo_source"}

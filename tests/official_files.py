@@ -1,0 +1,130 @@
+"""Files as the authors' codes save them, with random values: names and shapes are written out by hand here."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tests.conftest import seeded_values
+
+Shapes = dict[str, tuple[int, ...]]
+SOT, EOT, X, N, A, OBJECT, DAMAGED, STOP = 49406, 49407, 343, 333, 320, 14115, 13568, 269
+TOP = {"anomalyclip": "prompt_learner", "cops": "prompt_learner", "faprompt": "prompt_learner", "bayes_pfl": "MyModel"}
+
+
+def linear(name: str, inputs: int, outputs: int) -> Shapes:
+    return {f"{name}.weight": (outputs, inputs), f"{name}.bias": (outputs,)}
+
+
+def prompt_shapes(polarity: str, count: int, learned: int, width: int) -> Shapes:
+    return {
+        f"token_prefix_{polarity}": (1, count, 1, width),
+        f"token_suffix_{polarity}": (1, count, 76 - learned, width),
+        f"tokenized_prompts_{polarity}": (1, count, 77),
+    }
+
+
+def deep_shapes(sets: int, width: int, projected: bool) -> Shapes:
+    shapes: Shapes = {f"compound_prompts_text.{i}": (4, width) for i in range(sets)}
+    for i in range(sets if projected else 0):
+        shapes |= linear(f"compound_prompt_projections.{i}", width, 896)
+    return shapes
+
+
+def anomalyclip(width: int, vision: int, sets: int, layers: int, **_: Any) -> Shapes:
+    contexts: Shapes = dict.fromkeys(("ctx_pos", "ctx_neg"), (1, 1, 12, width))
+    prompts = prompt_shapes("pos", 1, 12, width) | prompt_shapes("neg", 1, 12, width)
+    return contexts | prompts | deep_shapes(sets, width, projected=True)
+
+
+def cops(width: int, vision: int, sets: int, layers: int, **_: Any) -> Shapes:
+    shapes: Shapes = dict.fromkeys(("ctx_pos", "ctx_neg"), (1, 1, 14, width))
+    shapes |= {"t_n": (6, width), "t_a": (6, width)}
+    shapes |= {"extractor.attn.in_proj_weight": (3 * width, width), "extractor.attn.in_proj_bias": (3 * width,)}
+    shapes |= {f"extractor.ln_{i}.{kind}": (width,) for i in (1, 2) for kind in ("weight", "bias")}
+    for name in ("extractor.attn.out_proj", "extractor.mlp.c_fc", "extractor.mlp.c_proj"):
+        shapes |= linear(name, width, width)
+    shapes |= linear("vae_decoder.net.0", width, width) | linear("vae_decoder.net.2", width, width)
+    return shapes | deep_shapes(sets, width, projected=False)
+
+
+def faprompt(width: int, vision: int, sets: int, layers: int, abnormal_tokens: int = 2, **_: Any) -> Shapes:
+    shapes: Shapes = {"ctx_pos": (1, 1, 5, width), "ctx_neg": (1, 10, abnormal_tokens, width)}
+    shapes |= prompt_shapes("pos", 1, 5, width) | prompt_shapes("neg", 10, 5 + abnormal_tokens, width)
+    shapes |= linear("patch_meta_net.linear1", 10 * width, 10 * width // 16)
+    shapes |= linear("patch_meta_net.linear2", 10 * width // 16, width)
+    return shapes | deep_shapes(sets, width, projected=True)
+
+
+def bayes_pfl(width: int, vision: int, sets: int, layers: int, **_: Any) -> Shapes:
+    shapes: Shapes = dict.fromkeys(("prompt_context", "prompt_state_normal", "prompt_state_abnormal"), (3, 5, width))
+    shapes |= {"temperature_pixel": (), "temperature_image": ()}
+    for place in ("context_", "state_", "PFL_context.", "PFL_normal.", "PFL_abnormal."):
+        for network in ("encoder.weight_mean", "encoder.weight_log_variance", "decoder.weight_mean"):
+            for i, (inputs, outputs) in ((0, (width, vision // 2)), (2, (vision // 2,) * 2), (4, (vision // 2, width))):
+                shapes |= linear(f"{place}{network}.module.{i}", inputs, outputs)
+    for name in ("PFL_context", "PFL_normal", "PFL_abnormal"):
+        shapes |= linear(f"{name}.p_mu.0", width, width)
+    shapes |= linear("PFL_context.amor_u", width, 10 * width) | linear("PFL_context.amor_w", width, 10 * width)
+    shapes |= linear("PFL_context.amor_b", width, 10)
+    for name in ("PFL_normal", "PFL_abnormal"):
+        shapes |= {f"{name}.amor_u": (1, 10, width, 1), f"{name}.amor_w": (1, 10, 1, width)}
+        shapes |= {f"{name}.amor_b": (1, 10, 1, 1), f"{name}.state": (1, width)}
+    shapes |= {"RCA.q_proj_pre.weight": (width, width, 1), "RCA.q_proj_pre.bias": (width,)}
+    shapes |= {f"RCA.linear_proj.{i}.weight": (width, vision) for i in range(layers)}
+    shapes |= linear("class_mapping", width, width) | linear("image_mapping", width, width)
+    shapes |= linear("fuse.fuse_modules", layers * vision, vision // 2) | linear("fuse.compress", vision // 2, 1)
+    return shapes | linear("fuse.post_process", vision // 2, width)
+
+
+SHAPES: dict[str, Callable[..., Shapes]] = {
+    "anomalyclip": anomalyclip,
+    "bayes_pfl": bayes_pfl,
+    "cops": cops,
+    "faprompt": faprompt,
+}
+
+
+def prompt_ids(method: str, abnormal_tokens: int = 2) -> dict[str, list[int]]:
+    """Token ids of a method's prompts up to EOT, by polarity."""
+    if method == "anomalyclip":
+        return {
+            "pos": [SOT, *[X] * 12, OBJECT, STOP, EOT],
+            "neg": [SOT, *[X] * 12, DAMAGED, OBJECT, STOP, EOT],
+        }
+    return {
+        "pos": [SOT, *[N] * 5, OBJECT, STOP, EOT],
+        "neg": [SOT, *[N] * 5, *[A] * abnormal_tokens, DAMAGED, OBJECT, STOP, EOT],
+    }
+
+
+def same_prompts(state: dict[str, Tensor], method: str, embedding_VC: Tensor, **changes: Any) -> None:
+    """Fill ids and embeddings of the prompts as the code of AnomalyCLIP or FAPrompt does."""
+    for polarity, ids in prompt_ids(method, **changes).items():
+        rows = torch.tensor(ids + [0] * (77 - len(ids)), dtype=torch.int32)
+        count, rest = state[f"token_suffix_{polarity}"].shape[1:3]
+        state[f"tokenized_prompts_{polarity}"] = rows.expand(1, count, -1).clone()
+        embedded = embedding_VC[rows.long()].expand(1, count, -1, -1)
+        state[f"token_prefix_{polarity}"] = embedded[:, :, :1].clone()
+        state[f"token_suffix_{polarity}"] = embedded[:, :, 77 - rest :].clone()
+
+
+def repeated(names: Iterable[str]) -> dict[str, str]:
+    """Bayes-PFL: name → name of the tensor whose values it repeats, because modules are shared."""
+    found = {}
+    for name in names:
+        for place, original in (("PFL_context.", "context_"), ("PFL_normal.", "state_"), ("PFL_abnormal.", "state_")):
+            if name.startswith((f"{place}encoder", f"{place}decoder")):
+                found[name] = original + name.removeprefix(place)
+    return found
+
+
+def official(method: str, clip: Any, sets: int, layers: int = 4, seed: int = 3, **changes: Any) -> dict[str, Any]:
+    """Content of an official file for this CLIP: {top key: tensors by name}."""
+    width, vision = clip.text.width, clip.image.class_embedding.shape[0]
+    state = seeded_values(SHAPES[method](width, vision, sets, layers, **changes), seed)
+    if "tokenized_prompts_pos" in state:
+        same_prompts(state, method, clip.text.token_embedding, **changes)
+    state |= {name: state[original] for name, original in repeated(state).items()}
+    return {TOP[method]: state}
