@@ -16,11 +16,12 @@ from zsad.io import write_json
 OUR_FAULT = 70
 IMPORT_HELP = """Check a checkpoint of the authors' own code and write it to data/imported as one of ours.
 
-METHOD: anomalyclip, bayes_pfl, cops, faprompt. Every tensor is checked by name and shape, and stored token embeddings
-against the backbone. The result works at once: zsad predict data/imported/X.safetensors PICTURES. In params.yaml,
-`imported: data/imported/X.safetensors` puts it in a configuration's place of training; add `source: DATASET` if it was
-trained on that dataset: it is then not evaluated there, as our own would not be. Without, every dataset is a target.
-With one file for each source, write per_source: {DATASET: {imported: ...}}.
+METHOD: anomalyclip, bayes_pfl, cops, faprompt. Every tensor is checked by name and shape. Files of anomalyclip and
+faprompt also hold token embeddings, which are compared with the backbone's; those of bayes_pfl and cops hold none, so
+another CLIP of the same widths goes unnoticed. The result works at once:
+zsad predict data/imported/X.safetensors PICTURES. In params.yaml, `imported: data/imported/X.safetensors` puts it in a
+configuration's place of training, and `source: DATASET` beside it names what it was trained on: it is not evaluated
+there, as our own would not be. With one file for each source, write per_source: {DATASET: {imported: ...}}.
 """
 Command = Callable[[argparse.Namespace], int | None]
 
@@ -167,8 +168,11 @@ def _import(arguments: argparse.Namespace) -> None:
     settings = ", ".join(f"{name} {value}" for name, value in sorted(header.settings.items()))
     print(f"{done.path} written: {done.tensors} tensors, {done.values:,} values of {arguments.file}")
     print(f"settings: {settings}")
-    block = f"{header.method}_official: {{method: {header.method}, imported: {done.path}}}"
+    if done.assumed:
+        print(f"ASSUMED: {done.assumed}")
+    block = f"{header.method}_official: {{method: {header.method}, imported: {done.path}, source: DATASET}}"
     print(f"to evaluate it, in params.yaml under `learners`: {block}")
+    print("DATASET is the one of `sources` that these weights were trained on; they are not evaluated there")
 
 
 def _predict(arguments: argparse.Namespace) -> None:

@@ -31,22 +31,17 @@ def why_unused(configuration: Configuration, source: str) -> str | None:
     return None if own in (None, source) else f"{configuration.key} names {own} as its source"
 
 
-def training_set(configuration: Configuration, record: dict[str, Any]) -> str | None:
-    """The set that a checkpoint was trained on, by its record; None for an untrained method.
-
-    None as well for an imported checkpoint unless the configuration says what it was trained on: the cell that holds
-    it is then no more than its place, and every dataset a target.
-    """
+def training_set(record: dict[str, Any]) -> str | None:
+    """The set that a checkpoint was trained on, by its record; None for an untrained method."""
     source: str = record["source"]
-    known = record.get("trained") is not False and configuration.knows_training_set(source)
-    return source if known else None
+    return None if record.get("trained") is False else source
 
 
 def skip_own_source(params: Params, key: str, dataset: str) -> str | None:
     """If `key` was trained on `dataset`, record that predictions have no meaning there and return why."""
     configuration = params.configuration(key)
     source = configuration.source_for(params, dataset)
-    if source != dataset or training_set(configuration, read_record(key, source)) is None:
+    if source != dataset or training_set(read_record(key, source)) is None:
         return None
     reason = f"{key} is trained on {dataset}"
     manifest = load_manifest(dataset)

@@ -77,7 +77,7 @@ class LearnerParams(BaseModel):
     """One configuration: the reserved keys below; every other key is a setting of the method, checked by it.
 
     `imported`: file of `zsad import` whose tensors are used instead of training. Only whoever imports knows what they
-    were trained on: `source: KEY` (or a place under `per_source.KEY`) says so, and that dataset is then no target.
+    were trained on and must say so, by `source: KEY` or a place under `per_source.KEY`: that dataset is no target.
     """
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
@@ -130,6 +130,12 @@ class Params(Block):
     def configuration(self, key: str) -> "Configuration":
         """The configuration `learners.<key>`, its method and backbone resolved."""
         block = _lookup(self.learners, key, "learners")
+        if block.imported is not None and block.source is None:
+            raise UserError(
+                f"params.yaml: learners.{key}.source: required beside `imported`: name the dataset that these weights"
+                " were trained on, so that they are not evaluated there; with one file for each, write"
+                " per_source: {DATASET: {imported: FILE}}"
+            )
         backbone = self.backbone(block.backbone)
         return Configuration(
             key=key,
@@ -174,10 +180,6 @@ class Configuration:
                 f" per_source.{source}.imported, or the one source it has with `source`"
             )
         return found
-
-    def knows_training_set(self, source: str) -> bool:
-        """Whether a checkpoint that serves as trained on `source` was: trained here, or imported and declared so."""
-        return self.imported_for(source) is None or self.source == source or source in self.imported_per_source
 
     def source_for(self, params: Params, dataset: str) -> str:
         """The auxiliary set whose checkpoint serves `dataset`: the configuration's own, else the dataset's rule."""

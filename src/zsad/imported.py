@@ -1,8 +1,8 @@
 """A train cell that is not trained: it takes the tensors of a file that `zsad import` wrote, under its own header.
 
 From there on it is a checkpoint like any other: predicted with, scored, registered, served. Its one seed holds the
-draws stored in that file. The name of the file changes with the official file and the settings, so DVC sees by
-params.yaml alone when there is something else to copy.
+draws stored in that file. The name of the file holds the hash of its content, so DVC sees by params.yaml alone when
+there is something else to copy.
 """
 
 import time
@@ -19,7 +19,7 @@ from zsad.checkpoint import Header
 from zsad.config import Configuration, Params
 from zsad.datasets.manifest import load_manifest
 from zsad.errors import UserError
-from zsad.io import atomic_directory, write_json
+from zsad.io import atomic_directory, file_sha256, write_json
 from zsad.learners.base import build_config, learner_class
 
 
@@ -77,6 +77,11 @@ def _header(configuration: Configuration, path: Path) -> Header:
         raise UserError(f"{where}: {path} was trained here, not written by `zsad import`")
     if origin.method != method:
         raise UserError(f"{where}: {path} is of method {origin.method}, but the configuration's is {method}")
+    if file_sha256(path)[:12] != path.stem.rpartition("_")[2]:
+        raise UserError(
+            f"{where}: {path} is not the file its name tells of: it was changed or renamed; import the official"
+            f" file again with `zsad import {method} FILE`"
+        )
     return origin
 
 

@@ -7,6 +7,7 @@ they are settings of ours, stored with the result. Draws that a method fixes for
 import importlib
 import pickle
 import re
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,33 +35,34 @@ SHOWN = 12  # misfits of a kind that a message lists
 
 @dataclass(frozen=True)
 class Imported:
-    """What was written, what it says of itself, and how many tensors and values the official file gave."""
+    """What was written, what it says of itself, and how many tensors and values the official file gave.
+
+    assumed: constants that depend on the training set and were not given, and how to give them; or empty.
+    """
 
     path: Path
     header: Header
     tensors: int
     values: int
+    assumed: str
 
 
 def import_official(
     params: Params, method: str, file: Path, backbone: str | None = None, assignments: Sequence[str] = ()
 ) -> Imported:
-    """Write data/imported/<method>_<12 hex digits of the file's sha256>.safetensors; the same input, the same bytes.
+    """Write data/imported/<method>_<12 hex digits of the written bytes' sha256>.safetensors; same input, same bytes.
 
-    `backbone`: key of params.yaml (default: `default`, or the only one). `assignments`: NAME=VALUE settings. Where they
-    make a difference, or the backbone is another, six more hex digits tell the results apart.
+    `backbone`: key of params.yaml (default: `default`, or the only one). `assignments`: NAME=VALUE settings.
     """
-    mapping = _mapping(method)
-    config = _config(method, {**mapping.SETTINGS, **_settings(assignments)})
-    usual = _backbone_key(params, None)
+    mapping, given = _mapping(method), _settings(assignments)
+    config = _config(method, {**mapping.SETTINGS, **given})
     key = _backbone_key(params, backbone)
     learner, identity = _build(params, method, config, key)
-    tensors = convert(learner, mapping.layout(learner), file, f"backbones.{key}")
+    layout: Layout = mapping.layout(learner)
+    tensors = convert(learner, layout, file, f"backbones.{key}")
     learner.draw(torch.Generator().manual_seed(derive_seed("draws", 0)))
     learner.restore({**learner.checkpoint(), **tensors}, file)
-    digest, settings = file_sha256(file), config.model_dump(mode="json")
-    plain = _config(method, mapping.SETTINGS).model_dump(mode="json")
-    variant = "" if (settings, key) == (plain, usual) else f"_{content_hash([settings, key])[:6]}"
+    settings = config.model_dump(mode="json")
     header = Header(
         learner=method,
         method=method,
@@ -71,16 +73,29 @@ def import_official(
         backbone=identity,
         config_hash=content_hash([settings, identity]),
         dataset_hash="",
-        imported={"file": file.name, "sha256": digest},
+        imported={"file": file.name, "sha256": file_sha256(file)},
     )
-    path = IMPORTED / f"{method}_{digest[:12]}{variant}.safetensors"
-    checkpoint.save(path, learner, header)
-    return Imported(path, header, len(tensors), sum(tensor.numel() for tensor in tensors.values()))
+    values = sum(tensor.numel() for tensor in tensors.values())
+    return Imported(_write(learner, header), header, len(tensors), values, _assumed(layout, settings, given))
 
 
 def importable() -> list[str]:
     """Methods whose official checkpoints can be imported."""
     return sorted(file.stem for file in MAPPINGS.glob("[a-z]*.py") if file.stem != "base")
+
+
+def _write(learner: Learner, header: Header) -> Path:
+    """Save under a name that holds the hash of the content: another mapping or setting, another name."""
+    IMPORTED.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=IMPORTED) as directory:
+        temporary = Path(directory) / "new.safetensors"
+        digest = checkpoint.save(temporary, learner, header)
+        return temporary.replace(IMPORTED / f"{header.method}_{digest[:12]}.safetensors")
+
+
+def _assumed(layout: Layout, settings: dict[str, Any], given: dict[str, Any]) -> str:
+    missing = [f"{name} {settings[name]}" for name in layout.keyed.names if name not in given]
+    return f"{', '.join(missing)}: {layout.keyed.remedy}" if missing else ""
 
 
 def _mapping(method: str) -> ModuleType:
@@ -124,7 +139,9 @@ def _build(params: Params, method: str, config: LearnerConfig, key: str) -> tupl
     try:
         return learner_class(method)(config, clip), identity
     except UserError as error:
-        raise UserError(f"--set: {error}") from error
+        raise UserError(
+            f"{error}; change it with --set NAME=VALUE, or name another CLIP with --backbone KEY (here {key})"
+        ) from error
 
 
 def convert(learner: Learner, layout: Layout, file: Path, backbone: str) -> dict[str, Tensor]:
@@ -146,6 +163,8 @@ def convert(learner: Learner, layout: Layout, file: Path, backbone: str) -> dict
                 f"{file}: {name} is not {backbone}'s token embedding (largest difference {gap:.2g}): it was trained on"
                 " another CLIP; name that one with --backbone KEY"
             )
+    if layout.late.names and not any(state[name].any() for name in layout.late.names):
+        raise UserError(f"{file}: {layout.late.remedy}")
     ours = learner.checkpoint()
     return {name: state[name].float().reshape(ours[name].shape) for name in layout.trained}
 

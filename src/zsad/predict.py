@@ -49,7 +49,7 @@ def _info(configuration: Configuration, manifest: Manifest, record: dict, learne
         learner=configuration.key,
         method=configuration.method,
         protocol=configuration.protocol,
-        source=training_set(configuration, record),
+        source=training_set(record),
         shots=configuration.shots,
         dataset=manifest.dataset,
         seeds=record["seeds"],

@@ -206,7 +206,8 @@ class Trainer:
         losses = {name: (value / len(self.data)).item() for name, value in sums.items()}
         finite = all(math.isfinite(value) for value in losses.values())
         if not finite or not all(tensor.isfinite().all() for tensor in learner.state_dict().values()):
-            raise UserError(f"params.yaml: {label}: loss or parameters not finite ({losses}); lower {self.where}.lr")
+            rates = ", ".join(f"{self.where}.{name}" for name in vars(learner.config) if name.startswith("lr"))
+            raise UserError(f"params.yaml: {label}: loss or parameters not finite ({losses}); lower {rates}")
         log(f"{label}: " + ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
         seconds = time.monotonic() - started
         return {"losses": losses, "seconds": seconds, "images_per_second": len(self.data) / seconds}

@@ -75,11 +75,12 @@ def test_the_command_writes_the_same_bytes_each_time_and_says_what_it_used(
     assert cli.main(["import", method, str(file)]) == 0
     (path,) = Path("data/imported").iterdir()
     first, digest, told = path.read_bytes(), file_sha256(file), capsys.readouterr().out
-    assert path.name == f"{method}_{digest[:12]}.safetensors"
+    assert path.name == f"{method}_{file_sha256(path)[:12]}.safetensors"
     assert checkpoint.read_header(path).imported == {"file": "official.pth", "sha256": digest}
     assert f"{path} written" in told
     assert "sigma" in told
-    assert f"imported: {path}" in told
+    assert f"imported: {path}, source: DATASET}}" in told
+    assert "DATASET is the one of `sources` that these weights were trained on" in told
     assert cli.main(["import", method, str(file)]) == 0
     assert path.read_bytes() == first
 
@@ -99,11 +100,23 @@ def test_settings_are_typed_and_tell_results_apart(save: Save) -> None:
     assert usual.header.settings["pool"] == 5
     assert import_official(params, "cops", file, assignments=["pool=5", "rec_loss='off'"]).path == usual.path
     other = import_official(params, "cops", file, assignments=["pool=3", "alpha=0.35", "beta=1.0"])
-    assert other.path.name.startswith(usual.path.stem + "_")
     assert [other.header.settings[name] for name in ("pool", "alpha", "beta")] == [3, 0.35, 1.0]
     elsewhere = import_official(params, "cops", file, "other")
     assert len({usual.path, other.path, elsewhere.path}) == 3
     assert elsewhere.header.backbone["sha256"] != usual.header.backbone["sha256"]
+
+
+def test_constants_of_the_training_set_that_are_not_given_are_said(
+    save: Save, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = str(save("cops"))
+    assert cli.main(["import", "cops", file, "--set", "pool=3"]) == 0
+    told = capsys.readouterr().out
+    assert "ASSUMED: alpha 0.26, beta 0.9: the constants of weights trained on VisA; for weights trained on" in told
+    given = ["--set", "pool=3", "--set", "alpha=0.35", "--set", "beta=1.0"]
+    assert " ".join(given) in told
+    assert cli.main(["import", "cops", file, *given]) == 0
+    assert "ASSUMED" not in capsys.readouterr().out
 
 
 def test_sizes_of_prompts_follow_settings(save: Save) -> None:

@@ -83,6 +83,20 @@ def test_shared_modules_must_be_the_same_and_a_classifier_may_be_left_out(save: 
     assert not [name for name in learner.checkpoint() if name.startswith(("fuse", "image_mapping"))]
 
 
+@pytest.mark.parametrize("method", [method for method in METHODS if method == "bayes_pfl"])
+def test_weights_of_the_first_stage_are_refused_until_their_classifier_is_left_out(save: Save, method: str) -> None:
+    def begin(state: dict[str, Any]) -> None:
+        for name in ("image_mapping", "fuse.fuse_modules", "fuse.compress", "fuse.post_process"):
+            state[f"{name}.bias"].zero_()
+
+    file = save(method, begin)
+    message = refusal(method, file)
+    assert message.startswith("official.pth: its image classifier (image_mapping, fuse) is as initialised")
+    assert "--set classifier_epochs=0" in message
+    done = import_official(load_params(), method, file, assignments=["classifier_epochs=0"])
+    assert done.header.settings["classifier_epochs"] == 0
+
+
 class Program:
     """What a pickle can hold beside tensors."""
 
@@ -134,7 +148,11 @@ def test_a_truncated_file(save: Save) -> None:
         ("import cops official.pth --set pool=4", "--set: pool: Input should be 1, 3, 5, 7 or 9, got 4"),
         ("import cops official.pth --set pol=3", "--set: unknown parameter 'pol'; did you mean 'pool'?"),
         ("import cops official.pth --set pool=[", "--set pool=[: the value is not valid YAML"),
-        ("import cops official.pth --set vv_start=9", "--set: vv_start 9: the image tower has blocks 0 to 3"),
+        (
+            "import cops official.pth --set vv_start=9",
+            "vv_start 9: the image tower has blocks 0 to 3; change it with --set",
+        ),
+        ("import cops official.pth --set vv_start=9", "or name another CLIP with --backbone KEY (here default)"),
         ("import anomalyclip official.pth", "official.pth: not an official checkpoint"),
     ],
 )

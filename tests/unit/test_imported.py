@@ -1,6 +1,7 @@
 """A configuration that imports: its train cell, what it may say, and which datasets are its targets."""
 
 import json
+import shutil
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def run_with(block: dict[str, Any]) -> None:
 
 
 def test_its_cell_holds_the_imported_tensors_under_its_own_header(imported: str) -> None:
-    params = write_params({"official": {"method": "cops", "imported": imported, "pool": 3}})
+    params = write_params({"official": {"method": "cops", "imported": imported, "source": "source", "pool": 3}})
     record, events = run("official")
     path = Path("data/checkpoints/official/source/seed_4.safetensors")
     header, origin = checkpoint.read_header(path), checkpoint.read_header(Path(imported))
@@ -71,7 +72,7 @@ def test_its_cell_holds_the_imported_tensors_under_its_own_header(imported: str)
 
 
 def test_paper_protocol_takes_the_same_tensors(imported: str) -> None:
-    write_params({"official": {"method": "cops", "imported": imported, "protocol": "paper"}})
+    write_params({"official": {"method": "cops", "imported": imported, "source": "source", "protocol": "paper"}})
     assert run("official")[0]["protocol"] == "paper"
     path = Path("data/checkpoints/official/source/seed_4.safetensors")
     assert checkpoint.load(path, towers("cops"))[0].protocol == "paper"
@@ -86,7 +87,11 @@ def test_paper_protocol_takes_the_same_tensors(imported: str) -> None:
         ({"per_source": {"source": {"alpha": 0.5}}}, "learners.official.alpha is 0.5, but {file} has 0.26"),
         ({"backbone": "other"}, "learners.official.backbone: other is {"),
         ({"imported": "data/imported/x.safetensors"}, "data/imported/x.safetensors is not there; make it with `zsad"),
-        ({"per_source": {"target": {"imported": "x"}}, "imported": None}, "but none for source; name one under per_"),
+        ({"source": None}, "learners.official.source: required beside `imported`: name the dataset that these weights"),
+        (
+            {"per_source": {"target": {"imported": "x"}}, "imported": None, "source": None},
+            "but none for source; name one under per_",
+        ),
         ({"pol": 5}, "unknown parameter 'learners.official.pol'; did you mean 'pool'?"),
         ({"imported": 5}, "learners.official.imported: Input should be a valid string"),
     ],
@@ -95,42 +100,41 @@ def test_a_configuration_that_does_not_agree_with_its_file(
     imported: str, block: dict[str, Any], complaint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(UserError) as caught:
-        run_with({"method": "cops", "imported": imported, **block})
+        run_with({"method": "cops", "imported": imported, "source": "source", **block})
     assert complaint.replace("{file}", imported) in str(caught.value)
     assert cli.main(["train", "official", "source"]) == 2
     assert not Path("data/checkpoints").exists()
 
 
 def test_a_checkpoint_of_ours_is_no_imported_one(imported: str) -> None:
-    write_params({"official": {"method": "cops", "imported": imported}})
-    run("official")
-    write_params({"again": {"method": "cops", "imported": "data/checkpoints/official/source/seed_4.safetensors"}})
-    run("again")  # it still tells of the official file
     learner, header = checkpoint.load(Path(imported), towers("cops"))
     checkpoint.save(Path("own.safetensors"), learner, replace(header, imported=None))
-    write_params({"own": {"method": "cops", "imported": "own.safetensors"}})
     with pytest.raises(UserError, match=r"own\.safetensors was trained here, not written by `zsad import`"):
-        run("own")
+        run_with({"method": "cops", "imported": "own.safetensors", "source": "source"})
+
+
+def test_a_file_that_was_changed_or_renamed_is_refused(imported: str) -> None:
+    block = {"method": "cops", "source": "source"}
+    shutil.copy(imported, "cops_000000000000.safetensors")
+    with pytest.raises(UserError, match=r"cops_000000000000\.safetensors is not the file its name tells of"):
+        run_with({**block, "imported": "cops_000000000000.safetensors"})
+    content = bytearray(Path(imported).read_bytes())
+    content[-1] ^= 1
+    Path(imported).write_bytes(content)
+    with pytest.raises(UserError, match=r"import the official file again with `zsad import cops FILE`"):
+        run_with({**block, "imported": imported})
 
 
 @pytest.mark.parametrize(
-    ("block", "declared"),
-    [
-        ({"imported": "FILE"}, False),
-        ({"imported": "FILE", "source": "source"}, True),
-        ({"per_source": {"source": {"imported": "FILE"}}}, True),
-    ],
+    "block", [{"imported": "FILE", "source": "source"}, {"per_source": {"source": {"imported": "FILE"}}}]
 )
-def test_a_dataset_is_no_target_only_if_the_configuration_says_it_was_trained_on(
-    imported: str, block: dict[str, Any], declared: bool
-) -> None:
+def test_the_dataset_it_was_trained_on_is_no_target(imported: str, block: dict[str, Any]) -> None:
     params = write_params({"official": {"method": "cops", **json.loads(json.dumps(block).replace("FILE", imported))}})
     record, _ = run("official")
-    assert training_set(params.configuration("official"), record) == ("source" if declared else None)
+    assert training_set(record) == "source"
     assert skip_own_source(params, "official", "target") is None
-    skipped = skip_own_source(params, "official", "source")
-    assert skipped == ("official is trained on source" if declared else None)
-    assert Path("data/predictions/official/source/prediction.json").is_file() is declared
+    assert skip_own_source(params, "official", "source") == "official is trained on source"
+    assert Path("data/predictions/official/source/prediction.json").is_file()
 
 
 def test_one_file_for_each_source(save: Save, imported: str) -> None:
@@ -147,7 +151,9 @@ def test_one_file_for_each_source(save: Save, imported: str) -> None:
 
 def test_the_parameter_changes_the_hash_and_its_absence_does_not(imported: str) -> None:
     plain = {"method": "cops"}
-    params = write_params({"a": plain, "b": {**plain, "imported": imported}})
+    params = write_params(
+        {"a": {**plain, "source": "source"}, "b": {**plain, "source": "source", "imported": imported}}
+    )
     hashes = [params.configuration(key).hash(params) for key in ("a", "b")]
     assert hashes[0] != hashes[1]
     described = {**vars(params.configuration("a")), "backbone": params.backbones["default"].model_dump()}

@@ -4,6 +4,7 @@ import copy
 import json
 from pathlib import Path
 
+import numpy as np
 import open_clip
 import pytest
 import torch
@@ -159,3 +160,23 @@ def test_a_student_that_knows_nothing_explains_nothing() -> None:
         unit[:, None, None].expand(2, 4, teacher.PATCH_CHANNELS), unit[:, None].expand(2, teacher.PICTURE_CHANNELS)
     )
     assert student.loss(torch.randn(2, 4, 16), torch.randn(2, 16), targets).item() == pytest.approx(1)
+
+
+def test_the_teacher_is_the_published_network() -> None:
+    """Mean, deviation and two entries of its three maps, as the package `efficientnet-lite-pytorch` computed them."""
+    y, x = np.mgrid[:64, :64]
+    pixels = torch.from_numpy(np.stack([(x * 3 + y) % 256, (x * y) % 256, (255 - 2 * y) % 256]).astype(np.uint8))
+    with torch.no_grad():
+        maps = teacher.Teacher().network((pixels[None].float() - 127) / 128)
+    measured = [[m.mean(), m.std(), m[0, 3, 1, 1], m[0, 30, 0, 1]] for m in maps]
+    published = [
+        [-0.0524, 10.2205, -23.1769, -15.3923],
+        [0.999, 7.6806, 7.6272, -3.3387],
+        [-0.0935, 3.8305, -0.5634, -0.8206],
+    ]
+    assert torch.allclose(torch.tensor(measured), torch.tensor(published), atol=1e-3)
+
+
+def test_teacher_tensors_of_another_order_are_refused() -> None:
+    with pytest.raises(ValueError, match="a.bias cannot be x.weight"):
+        teacher.renamed({"a.bias": torch.zeros(1)}, ["x.weight"])

@@ -15,17 +15,17 @@ class Config(LearnerConfig):
     train_batch_size: int = Field(default=32, ge=1)
     """Pictures in an optimiser step; the last, partial batch of an epoch is kept."""
     lr: float = Field(default=0.001, gt=0)
-    """Without effect: the three rates below take its place."""
+    """Peak learning rate of the prompts."""
     lr_flow: float = Field(default=0.001, gt=0)
-    """Peak learning rate of prompts, encoders and flows."""
+    """Peak learning rate of the flows."""
     lr_linear: float = Field(default=0.0001, gt=0)
-    """Peak learning rate of cross-attention, class mapping and, in stage 2, the image head."""
+    """Peak learning rate of encoders, cross-attention and class mapping; constant rate of the image head in stage 2."""
     lr_temperature: float = Field(default=0.01, gt=0)
     """Peak learning rate of both temperatures."""
     warmup: float = Field(default=0.1, ge=0, lt=1)
-    """Share of each stage's steps with a linear warm-up; half a cosine follows."""
+    """Share of the steps of both stages with a linear warm-up; half a cosine follows, which stage 1 leaves midway."""
     kl_weight: float = Field(default=0.01, ge=0)
-    """Weight of the two KL terms."""
+    """Weight of the three KL terms."""
     state_logdet_over_batch: bool = True
     """Divide the log-determinant of the image-agnostic flows by the batch size, as the official code does."""
     bank: int = Field(default=3, ge=1)
@@ -39,7 +39,7 @@ class Config(LearnerConfig):
     samples: int = Field(default=10, ge=1)
     """R, Monte-Carlo samples of each distribution at test time."""
     layers: tuple[int, ...] | None = Field(default=None, min_length=1, strict=False)
-    """Image blocks (from 0) whose patches are read. null = four, evenly spaced, the last one included."""
+    """Image blocks (from 1) whose patches are read. null = 6, 12, 18, 24 of 24, scaled."""
     augmented_views: int = Field(default=4, ge=0)
     """Random views of each source picture, encoded once; an epoch draws one. 0 = no augmentation."""
     mosaic: float = Field(default=0.0, ge=0, le=1)

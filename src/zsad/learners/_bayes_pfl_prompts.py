@@ -50,7 +50,10 @@ def _words(text: TextTower, names: Sequence[str], room: int) -> tuple[Tensor, Te
     rows = [text.ids(NAMES.get(name, name))[1:] for name in names]
     for name, row in zip(names, rows, strict=True):
         if len(row) > room:
-            raise UserError(f"prompt name {name!r} has {len(row) - 1} tokens, room is for {room - 1}; shorten it")
+            raise UserError(
+                f"prompt name {name!r} has {len(row) - 1} tokens, room is for {room - 1}:"
+                " shorten it under datasets.<key>.classes of params.yaml, or after --object"
+            )
     lengths = torch.tensor([len(row) for row in rows])
     padded = [row + [0] * (int(lengths.max()) - len(row)) for row in rows]
     return torch.stack([text.embed(row) for row in padded]), lengths

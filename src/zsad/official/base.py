@@ -17,11 +17,21 @@ Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
+class Caution:
+    """Names that need a look, and what to do about them."""
+
+    names: tuple[str, ...] = ()
+    remedy: str = ""
+
+
+@dataclass(frozen=True)
 class Layout:
     """Names and shapes of all tensors below the one top-level key `top`.
 
     trained: becomes our parameter of that name, whose shape may lack axes of length 1. frozen: must equal these
-    values, which follow from CLIP alone. copies: name → trained tensor that it repeats. unused: dropped.
+    values, which follow from CLIP alone. copies: name → trained tensor that it repeats. unused: dropped. late: tensors
+    that start at zero; all of them still zero, and the file is of an earlier stage of training. keyed: settings that
+    depend on the training set and stand in no file.
     """
 
     top: str
@@ -29,6 +39,8 @@ class Layout:
     frozen: dict[str, Tensor] = field(default_factory=dict)
     copies: dict[str, str] = field(default_factory=dict)
     unused: dict[str, Shape] = field(default_factory=dict)
+    late: Caution = Caution()
+    keyed: Caution = Caution()
 
     @property
     def shapes(self) -> dict[str, Shape]:

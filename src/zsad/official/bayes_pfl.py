@@ -2,16 +2,20 @@
 
 The file repeats each encoder below every distribution that uses it, and holds decoders and `p_mu` heads that no loss
 reached. No embedding of CLIP is in it: a wrong backbone shows by shapes alone. Weights of the first training stage have
-an image classifier as it was initialised: `--set classifier_epochs=0` leaves it out.
+an image classifier as it was initialised, biases 0, and are refused until `--set classifier_epochs=0` leaves it out.
 """
 
 from typing import Any
 
 from zsad.learners.base import Learner
-from zsad.official.base import Layout, Shape, parameters
+from zsad.official.base import Caution, Layout, Shape, parameters
 
 SETTINGS: dict[str, Any] = {}
 STATES = ("PFL_normal", "PFL_abnormal")
+FIRST_STAGE = (
+    "its image classifier (image_mapping, fuse) is as initialised: weights of the first training stage; import them"
+    " without it: --set classifier_epochs=0"
+)
 
 
 def layout(learner: Learner) -> Layout:
@@ -30,7 +34,9 @@ def layout(learner: Learner) -> Layout:
         unused |= _linear(f"{name}.p_mu.0", width, width)
     classifier = _classifier(width, vision, len(learner.spec.layers))
     unused |= {name: shape for name, shape in classifier.items() if name not in trained}
-    return Layout(top="MyModel", trained=trained, copies=copies, unused=unused)
+    biases = tuple(name for name in classifier if name in trained and name.endswith(".bias"))
+    late = Caution(biases, FIRST_STAGE)
+    return Layout(top="MyModel", trained=trained, copies=copies, unused=unused, late=late)
 
 
 def _with_official_axes(learner: Learner) -> dict[str, Shape]:

