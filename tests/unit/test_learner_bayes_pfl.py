@@ -183,8 +183,9 @@ def test_saturated_maps_keep_their_order(build, features):
     with torch.no_grad():
         learner.temperature_pixel.fill_(7.0)
     logits = learner.score(features, ["x"] * 12).map_logits
-    assert logits.isfinite().all()
-    assert (encode_logits(logits.numpy()).max((1, 2)) > encode_logits(logits.numpy()).min((1, 2))).all()
+    saturated = logits.float().sigmoid() == 1
+    assert saturated.sum() > 10
+    assert len(set(encode_logits(logits.numpy())[saturated.numpy()].tolist())) > 3
 
 
 # --- losses ----------------------------------------------------------------------------------------------------------

@@ -165,42 +165,6 @@ def test_clip_that_does_not_stay_frozen_is_a_fault(workplace, monkeypatch, spoil
     assert not CHECKPOINT.exists()
 
 
-def test_pool_of_views(workplace):
-    """Two views of each of six pictures: the same in every process, unlike each other and unlike the pictures."""
-    from zsad.clip.backbone import FeatureSpec, load_clip
-    from zsad.datasets.manifest import load_manifest
-    from zsad.learners.base import build_config
-    from zsad.source_data import SourceData
-
-    clip = load_clip(Path("data/weights/default"), 48, "gelu", "bilinear", torch.device("cpu"))
-    learner = learner_class("bayes_pfl")(build_config("bayes_pfl", {"mosaic": 0.5}, "x"), clip)
-    pools = []
-    for batch_size in (3, 5):
-        data = SourceData(load_manifest("source"), clip, workplace / f"features_{batch_size}", 2, learner.view)
-        data.encode(FeatureSpec(cls_post=True), batch_size, "fp32", resize_first=False)
-        pools.append(data.batch(range(12)))
-    assert len(data) == 6
-    torch.testing.assert_close(pools[0].features.cls_post, pools[1].features.cls_post, rtol=0, atol=1e-5)
-    assert torch.equal(pools[0].masks, pools[1].masks)
-    assert torch.equal(pools[0].labels, pools[1].labels)
-    assert pools[0].labels.tolist() != [0, 0, 1, 1] * 3  # mosaics of anomalous pictures are anomalous
-    plain = SourceData(load_manifest("source"), clip, workplace / "plain")
-    plain.encode(FeatureSpec(cls_post=True), 6, "fp32", resize_first=False)
-    features = torch.cat([plain.batch(range(6)).features.cls_post, pools[0].features.cls_post])
-    assert (torch.cdist(features, features) < 1e-3).sum() <= 18 + 2 * 2  # a view may, rarely, be the picture itself
-
-
-def test_each_epoch_draws_one_view_of_each_picture(workplace, clip):
-    from zsad.datasets.manifest import load_manifest
-    from zsad.source_data import SourceData
-
-    data = SourceData(load_manifest("source"), clip, workplace, 3, lambda sample, *rest: sample)
-    torch.manual_seed(0)
-    epochs = [data.shuffled().tolist() for _ in range(4)]
-    assert all(sorted(entry // 3 for entry in epoch) == list(range(6)) for epoch in epochs)
-    assert {entry % 3 for epoch in epochs for entry in epoch} == {0, 1, 2}
-
-
 def test_record_and_file_agree(workplace):
     run("anomalyclip", seeds=(0, 5))
     record = read_json(CHECKPOINT / "checkpoint.json")
@@ -307,22 +271,3 @@ def test_source_that_the_configuration_does_not_use(workplace):
     assert not trainer.train(parameters, "mine", "other", lambda event, **fields: None)
     record = read_json(Path("data/checkpoints/mine/other/checkpoint.json"))
     assert record == {"learner": "mine", "source": "other", "unused": "mine names source as its source"}
-
-
-def test_features_are_those_of_the_tower(workplace):
-    """What training reads from disk is what the image tower gives, in the manifest's order, with its masks."""
-    from zsad.clip.backbone import FeatureSpec, load_clip
-    from zsad.datasets.images import preprocess
-    from zsad.datasets.manifest import load_manifest
-    from zsad.source_data import SourceData
-
-    clip = load_clip(Path("data/weights/default"), 48, "quickgelu", "bilinear", torch.device("cpu"))
-    data, spec = SourceData(load_manifest("source"), clip, workplace / "features"), FeatureSpec(cls=True, vv_start=1)
-    data.encode(spec, 4, "fp32", resize_first=False)
-    images = np.stack([preprocess(workplace / "pictures" / f"{i}.png", 48) for i in (5, 0)])
-    batch, wanted = data.batch([5, 0]), clip.image.encode(torch.from_numpy(images), spec)
-    torch.testing.assert_close(batch.features.cls, wanted.cls, rtol=0, atol=1e-5)
-    torch.testing.assert_close(batch.features.patches, wanted.patches, rtol=0, atol=1e-5)
-    assert batch.labels.tolist() == [1, 0]
-    assert batch.masks.sum((1, 2)).tolist() == [12 * 20, 0]
-    assert batch.masks[0, 20:32, 10:30].all()
