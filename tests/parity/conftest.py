@@ -54,3 +54,9 @@ def run_steps() -> Callable[..., Steps]:
         return steps
 
     return run
+
+
+@pytest.fixture(scope="module")
+def features(request, clip, build, pictures) -> Any:
+    """Image features of the twelve pictures, as the module's METHOD reads them."""
+    return clip.image.encode(pictures, build(request.module.METHOD).spec)
