@@ -12,6 +12,7 @@ import torch.nn.functional as F
 
 from zsad.clip.tiny import embedded, losses, model, pretrain, teacher, tokens
 from zsad.clip.tiny.stream import StreamConfig
+from zsad.clip.tiny.text_stage import TextConfig
 
 
 def micro_config(steps: int = 4) -> pretrain.PretrainConfig:
@@ -20,7 +21,10 @@ def micro_config(steps: int = 4) -> pretrain.PretrainConfig:
     architecture["model_cfg"]["text_cfg"] |= {"layers": 1, "width": 64, "heads": 1}
     architecture["model_cfg"]["embed_dim"] = 64
     stream = StreamConfig(scenes=2, pairs=2, pool=4, renders=2, side=32, early_side=24, early_steps=2)
-    return pretrain.PretrainConfig(steps=steps, warmup=2, save_every=1, stream=stream, architecture=architecture)
+    text = TextConfig(pages=1, steps=2, batch=4)
+    return pretrain.PretrainConfig(
+        steps=steps, warmup=2, save_every=1, text=text, stream=stream, architecture=architecture
+    )
 
 
 def losses_of(out: Path) -> list[dict[str, float]]:
@@ -96,12 +100,11 @@ def test_value_streams_follow_their_definition() -> None:
 
 
 def test_a_caption_is_positive_for_every_picture_it_is_true_of() -> None:
-    shown = torch.tensor([[1, -1], [2, 5]])
-    told = torch.tensor([[-1, -1], [2, -1]])
-    state = torch.tensor([False, True])
-    assert losses.positives(state, shown, state, told).tolist() == [[True, False], [False, True]]
-    same = torch.tensor([True, True])
-    assert losses.positives(same, shown, same, told).tolist() == [[True, False], [True, True]]
+    shown = torch.tensor([[0, 1, -1], [1, 2, 5]])
+    told = torch.tensor([[0, -1, -1], [1, 2, -1]])
+    assert losses.positives(shown, told).tolist() == [[True, False], [False, True]]
+    told[0, 0] = -1
+    assert losses.positives(shown, told).tolist() == [[True, False], [True, True]]
 
 
 def test_state_axis_is_the_logit_of_the_two_way_softmax() -> None:

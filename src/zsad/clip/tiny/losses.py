@@ -79,10 +79,9 @@ def state_axes(pairs_TC: Tensor) -> tuple[Tensor, Tensor]:
     return axis_PC, F.normalize(anomalous_PC.mean(0), dim=-1) - F.normalize(normal_PC.mean(0), dim=-1)
 
 
-def positives(shown_anomalous_B: Tensor, shown_B2: Tensor, told_anomalous_B: Tensor, told_B2: Tensor) -> Tensor:
-    """[B, B] which caption (column) is true of which picture (row); `B2` hold kind and family, -1 where open."""
-    agree_BB2 = (told_B2[None] == shown_B2[:, None]) | (told_B2[None] < 0)
-    return agree_BB2.all(-1) & (shown_anomalous_B[:, None] == told_anomalous_B[None])
+def positives(shown_BK: Tensor, told_BK: Tensor) -> Tensor:
+    """[B, B] which caption (column) is true of which picture (row), by K claims each; -1 where a caption is open."""
+    return ((told_BK[None] == shown_BK[:, None]) | (told_BK[None] < 0)).all(-1)
 
 
 def contrastive(logits_2BB: Tensor, positive_BB: Tensor) -> Tensor:

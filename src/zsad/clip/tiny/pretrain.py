@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from zsad.clip.tiny import embedded, losses, model, tokens
-from zsad.clip.tiny.stream import Batch, Claims, Stream, StreamConfig
+from zsad.clip.tiny import embedded, losses, model, text_stage, tokens
+from zsad.clip.tiny.stream import Batch, Stream, StreamConfig
 from zsad.clip.tiny.teacher import Student, Teacher
 from zsad.clip.tiny.world import FAMILIES
 from zsad.io import atomic_path
@@ -36,6 +37,7 @@ class PretrainConfig:
     late_peak_weight: float = 0.5
     """Weights once pictures have their full size: before, small defects cannot be seen and maps are too noisy."""
     save_every: int = 100
+    text: text_stage.TextConfig = field(default_factory=text_stage.TextConfig)
     stream: StreamConfig = field(default_factory=lambda: StreamConfig(early_steps=1100))
     architecture: dict[str, Any] = field(default_factory=embedded.config)
 
@@ -114,6 +116,24 @@ class Pretraining:
         values = {name: round(value.item(), 6) for name, value in terms._asdict().items()}
         return {"step": self.step, **values, "scale": round(self.model.logit_scale.exp().item(), 4)}
 
+    def prepare(self, pixels_BHWC: NDArray[np.uint8]) -> Tensor:
+        """Bytes to the normalised input [B, 3, H, W] of the image tower."""
+        return (torch.as_tensor(pixels_BHWC).permute(0, 3, 1, 2).float() - self.mean) / self.std
+
+    def finish(self) -> None:
+        """Lock the image tower, teach a new text tower and write the model."""
+        config = self.config
+        torch.manual_seed(config.seed)
+        final = model.build(config.architecture, len(tokens.kept_ids()) + 1)
+        final.visual.load_state_dict(self.model.visual.state_dict())
+        pictures = text_stage.gallery(final, self.prepare, config.stream, config.seed, config.text.pages)
+        steps = text_stage.train(final, pictures, config.text, config.seed)
+        with (self.out / "text_losses.jsonl").open("w", buffering=1) as log:
+            for step, loss in enumerate(progress(steps, config.text.steps, "text"), start=1):
+                log.write(json.dumps({"step": step, "contrast": round(loss, 6)}) + "\n")
+        with atomic_path(self.out / "model.pt") as partial:
+            torch.save({"model": final.state_dict()}, partial)
+
     def _total(self, terms: losses.Terms) -> Tensor:
         config = self.config
         total = terms.contrast + terms.state + terms.local
@@ -126,18 +146,14 @@ class Pretraining:
         pixels = torch.as_tensor(batch.pixels).permute(0, 3, 1, 2)
         targets = self.teacher.targets(pixels, pixels.shape[-1] // self.config.stream.patch)
         with torch.autocast("cpu", torch.bfloat16):
-            image = model.encode_image(self.model, (pixels.float() - self.mean) / self.std)
+            image = model.encode_image(self.model, self.prepare(batch.pixels))
             texts = model.encode_text(self.model, *(torch.as_tensor(a) for a in batch.texts))
             imitation = self.student.loss(image.middle, image.last_cls, targets)
-        shown, told = (_claim_tensors(c) for c in (batch.shown, batch.told))
-        positive, family = losses.positives(*shown, *told), 1 + shown[1][:, 1]
-        known = losses.Shown(positive, shown[0], family, torch.as_tensor(batch.defect))
+        shown, told = (torch.as_tensor(np.stack(c, axis=1)) for c in (batch.shown, batch.told))
+        anomalous, _, family = shown.T
+        known = losses.Shown(losses.positives(shown, told), anomalous, 1 + family, torch.as_tensor(batch.defect))
         parts = texts.split([len(pixels), 2 * self.config.stream.pairs, 1 + len(FAMILIES)])
         return losses.terms(image, losses.Texts(*parts), known, self.model.logit_scale.exp(), imitation)
-
-
-def _claim_tensors(claims: Claims) -> tuple[Tensor, Tensor]:
-    return torch.as_tensor(claims.anomalous), torch.as_tensor(np.stack([claims.kind, claims.family], 1))
 
 
 def _optimizers(network: nn.Module, config: PretrainConfig) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
@@ -175,6 +191,7 @@ def main(arguments: list[str] | None = None) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "config.json").write_text(json.dumps(asdict(pretraining.config), indent=2) + "\n")
     pretraining.run()
+    pretraining.finish()
 
 
 if __name__ == "__main__":

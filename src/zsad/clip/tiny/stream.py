@@ -8,6 +8,7 @@ oldest and draws its batch of views from all of them. Scene i and batch t depend
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import NamedTuple
 
 import cv2
@@ -20,7 +21,7 @@ from zsad.clip.tiny.world import FAMILIES, HELD_OUT, KINDS, Caption, Scene, defe
 from zsad.clip.tiny.world.fields import Rng
 from zsad.clip.tiny.world.imaging import expose
 
-_RENDER, _BATCH = 0, 1
+_RENDER, _BATCH, _ALBUM = 0, 1, 2
 _LEAST_SHARE, _COVERED = 0.3, 50
 OPEN = -1
 """Kind or family of a caption that leaves it open."""
@@ -108,6 +109,20 @@ class Stream(IterableDataset):
             _claims(captions),
             tokens.encode([c.text for c in (*captions, *normal, *anomalous, *defect_list(rng))]),
         )
+
+
+class Album(IterableDataset):
+    """Pages of new scenes, each in four views of which two show the defect; page i depends on (seed, i) alone."""
+
+    def __init__(self, config: StreamConfig, seed: int, scenes: int = 16) -> None:
+        self.config, self.seed, self.scenes = config, seed, scenes
+
+    def __iter__(self) -> Iterator[list[View]]:
+        cv2.setNumThreads(1)
+        for page in count():
+            rng = np.random.default_rng((self.seed, _ALBUM, page))
+            scenes = (render(rng, self.config.kinds) for _ in range(self.scenes))
+            yield [view for scene in scenes for _ in range(2) for view in views(rng, scene, self.config.side)]
 
 
 def views(rng: Rng, scene: Scene, side: int) -> tuple[View, View]:
