@@ -62,7 +62,18 @@ def _parser() -> argparse.ArgumentParser:
         return sub
 
     command("weights", _weights, "prepare the frozen CLIP `backbones.KEY`", "key")
-    command("fetch", _fetch, "bring the raw data of a dataset", "dataset")
+    fetch = command("fetch", _fetch, "bring the raw data of a dataset, or the archives of all published ones")
+    fetch.add_argument("dataset", nargs="?", help="key of params.yaml, or id of a published set")
+    fetch.add_argument("--all", action="store_true", help="the archives of every published set")
+    fetch.add_argument("--dry-run", action="store_true", help="with --all: say what would be done, open no connection")
+    fetch.add_argument(
+        "--accept-licence",
+        dest="accepted",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="you accept the licence of this published set; kept in data/accepted_licences.yaml; may be repeated",
+    )
     command("index", _index, "build a dataset's manifest and report what is in it", "dataset")
     command("datasets", _datasets, "the datasets of params.yaml and what of them is on disk")
     command("code", _code, "write the digest of a configuration's method", "key")
@@ -115,9 +126,23 @@ def _weights(arguments: argparse.Namespace) -> None:
 
 
 def _fetch(arguments: argparse.Namespace) -> None:
-    from zsad.datasets.fetch import fetch
+    from zsad.datasets.archives import accept_all, bring_all, plans
+    from zsad.datasets.fetch import fetch, published_params
 
-    fetch(arguments.dataset, load_params().dataset(arguments.dataset))
+    if bool(arguments.dataset) == arguments.all:
+        raise UserError("fetch: name one dataset, or give --all")
+    if arguments.dry_run and not arguments.all:
+        raise UserError("fetch: --dry-run goes with --all")
+    if arguments.dry_run:
+        print(*plans(), sep="\n")
+        return
+    accept_all(arguments.accepted)
+    if arguments.all:
+        for line in bring_all():
+            print(line)
+        return
+    datasets = load_params().datasets
+    fetch(arguments.dataset, datasets.get(arguments.dataset) or published_params(arguments.dataset))
 
 
 def _index(arguments: argparse.Namespace) -> None:

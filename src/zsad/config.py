@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from zsad.errors import UserError
 from zsad.io import content_hash
@@ -56,13 +56,25 @@ class SourceParams(Block):
 
 
 class DatasetParams(Block):
-    """One dataset. `path` is what fetching reads: a folder in MVTec layout, or the file that defines the set."""
+    """One dataset. `path` is what fetching reads: a folder in MVTec layout, or the file that defines the set.
 
-    kind: Literal["demo", "folder"] = "folder"
+    kind `official`: a published set. `path` is its entry in the catalogue (src/zsad/datasets/entries/<id>.yaml), whose
+    archives are fetched; or the folder that they were unpacked to, and `id` (default: the key) names the entry.
+    Layout, prompt names and expected counts are the entry's.
+    """
+
+    kind: Literal["demo", "folder", "official"] = "folder"
     path: str
+    id: Identifier | None = None
     source: Identifier | None = None
     domain: str | None = None
     classes: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _has_no_unused_id(self) -> "DatasetParams":
+        if self.id and self.kind != "official":
+            raise ValueError(f"`id` names a published set, so it needs `kind: official`, not {self.kind}")
+        return self
 
 
 class SourceSettings(BaseModel):

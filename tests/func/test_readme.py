@@ -8,9 +8,11 @@ import socket
 import subprocess
 import time
 import urllib.request
+import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.func.conftest import ROOT, SMALL, Repo, make_repo, write_official
 
@@ -49,6 +51,8 @@ def test_the_list_of_commands_is_the_readmes() -> None:
         " datasets.my_source.path=/data/source datasets.my_parts.path=/data/parts",
         "dvc repro",
         "zsad datasets",
+        "zsad fetch --all --dry-run",
+        "zsad fetch brainmri --accept-licence brainmri",
         *ON_A_GPU,
         *LARGER_TESTS,
     ]
@@ -140,6 +144,33 @@ def _post(url: str, body: dict) -> dict:
         except (urllib.error.URLError, ConnectionError):
             assert time.monotonic() < deadline, "mlflow ui did not answer"
             time.sleep(0.5)
+
+
+def test_the_sets_of_the_papers(repo: Repo) -> None:
+    assert "visa: VisA" in repo.run("zsad", "fetch", "--all", "--dry-run")
+    _drop_brains(repo, "brainmri")
+    repo.run("zsad", "fetch", "brainmri", "--accept-licence", "brainmri")
+    assert (repo.path / "data/raw/brainmri/yes/1.png").is_file()
+
+    entry = yaml.safe_load((repo.path / "src/zsad/datasets/entries/brainmri.yaml").read_text())
+    entry |= {"expected": {"brain_mri": [1, 1]}, "licence": {"id": "none", "redistribute": False, "accept": False}}
+    (repo.path / "mini.yaml").write_text(yaml.safe_dump(entry))
+    _drop_brains(repo, "mini")
+    repo.set(f"datasets={{demo_source: {DEMO}, brains: {{kind: official, path: mini.yaml}}}}")
+    repo.run("dvc", "repro", "index@brains")
+    (line,) = [line for line in repo.run("zsad", "datasets").splitlines() if line.startswith("brains")]
+    assert "1 normal, 1 anomalous" in line
+    assert repo.repro("index@brains") == []
+
+
+def _drop_brains(repo: Repo, identifier: str) -> None:
+    """The archive of a set as a browser saves it, with one normal and one anomalous picture."""
+    picture = (repo.path / "photos/000.png").read_bytes()
+    folder = repo.path / "data/drop" / identifier
+    folder.mkdir(parents=True)
+    with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
+        for name, body in (("no/0.png", picture), ("yes/1.png", (repo.path / "photos/001.png").read_bytes())):
+            archive.writestr(name, body)
 
 
 def test_own_folders_as_datasets(repo: Repo, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("fetch mvtec", "datasets.mvtec does not exist"),
+        ("fetch nothing", "no datasets.nothing"),
         ("index demo_source", "data/raw/demo_source: not fetched yet; run `dvc repro fetch@demo_source`"),
         ("weights large", "backbones.large does not exist"),
         ("code copps", "learners.copps does not exist; did you mean 'cops'?"),

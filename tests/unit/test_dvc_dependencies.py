@@ -9,6 +9,9 @@ import yaml
 ROOT = Path(__file__).parents[2]
 # Files that decide no result: reading parameters, writing files, messages, finding weights by their hash.
 EXEMPT = {"config", "errors", "io", "progress", "code", "clip.weights"}
+# Files that bring archives: whatever they do, an archive is judged by its hash.
+TRANSPORT = "archives disk_space download drive extract formats licences lockfile members meter partial transfer"
+EXEMPT |= {f"datasets.{name}" for name in TRANSPORT.split()}
 # What a stage imports for others' sake: raw data are drawn by `fetch`, predictions written by `predict`.
 NOT_HERE = {
     "fetch": ("datasets.demo",),

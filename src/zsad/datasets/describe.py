@@ -6,6 +6,7 @@ from pathlib import Path
 from zsad.config import DatasetParams, Params
 from zsad.datasets.fetch import RAW
 from zsad.datasets.manifest import FACTS_FILE, MANIFESTS
+from zsad.datasets.official import official_entry
 from zsad.datasets.registry import ENTRIES
 from zsad.io import read_json
 
@@ -32,20 +33,29 @@ def describe(params: Params, raw: Path = RAW, manifests: Path = MANIFESTS) -> li
 
 
 def _describe(key: str, block: DatasetParams, raw: Path, manifest: Path) -> Description:
-    entry = ENTRIES.get(key) if block.kind == "demo" else None
+    title, domain, licence = _known(key, block)
     facts = read_json(manifest / FACTS_FILE) if (manifest / FACTS_FILE).is_file() else {}
     return Description(
         key=key,
-        title=entry.title if entry else "",
+        title=title,
         kind=block.kind,
-        domain=facts.get("domain") or block.domain or (entry.domain if entry else ""),
-        where=block.path if block.kind == "folder" else raw.as_posix(),
+        domain=facts.get("domain") or block.domain or domain,
+        where=raw.as_posix() if block.kind == "demo" else block.path,
         on_disk=raw.is_dir(),
         counts=_counts(facts["counts"]) if facts else "",
         labels=" + ".join(name for name, there in sorted(facts["labels"].items()) if there) if facts else "",
         hash=facts.get("hash", ""),
-        licence=entry.licence if entry else "",
+        licence=licence,
     )
+
+
+def _known(key: str, block: DatasetParams) -> tuple[str, str, str]:
+    """(title, domain, licence) that are known before a set is there; empty where they are not."""
+    if block.kind == "official":
+        _, published = official_entry(key, block)
+        return published.title, published.domain, published.licence.id
+    drawn = ENTRIES.get(key) if block.kind == "demo" else None
+    return (drawn.title, drawn.domain, drawn.licence) if drawn else ("", "", "")
 
 
 def _counts(counts: dict[str, dict[str, int]]) -> str:

@@ -5,7 +5,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median_low
 from typing import TypeVar
@@ -14,9 +14,10 @@ import numpy as np
 
 from zsad.config import DatasetParams
 from zsad.datasets.fetch import INVENTORY, RAW, list_images
-from zsad.datasets.images import is_rotated_by_exif, read_image, read_mask
-from zsad.datasets.layouts import SHOWN, Item, listed, mvtec_layout
+from zsad.datasets.images import IMAGE_SUFFIXES, is_rotated_by_exif, read_image, read_mask
+from zsad.datasets.layouts import SHOWN, Files, Item, listed, mvtec_layout
 from zsad.datasets.manifest import MANIFESTS, Manifest, Row, write_manifest
+from zsad.datasets.official import READ_SUFFIXES, official_entry, read_official
 from zsad.datasets.registry import Entry, demo_entry
 from zsad.errors import UserError
 from zsad.io import content_hash, read_json
@@ -36,32 +37,62 @@ def index(key: str, params: DatasetParams, raw: Path | None = None, base: Path =
 
 def build_manifest(key: str, params: DatasetParams, raw: Path) -> Manifest:
     """The manifest of the set fetched to `raw`. All unreadable or unfit files are listed in one UserError."""
-    root, files = _files(key, raw)
-    items, notes = mvtec_layout(files, str(root))
-    facts = _inspect_all(root, items)
-    counts = _counts(items)
-    entry = demo_entry(key) if params.kind == "demo" else None
-    if entry:
-        _check_counts(key, counts, entry)
-    names = {**(entry.categories if entry else {}), **params.classes}
-    rows = [_row(item, fact, names) for item, fact in zip(items, facts, strict=True)]
+    root, files = _files(key, params, raw)
+    read = _READERS[params.kind](key, params, root, files)
+    facts = _inspect_all(root, read.items, read.mask_rule)
+    names = {**read.names, **params.classes}
+    rows = [_row(item, fact, names) for item, fact in zip(read.items, facts, strict=True)]
+    counts = _counts(read.items)
     labels = [row.label for row in rows if row.split == "test"]
     masked = [bool(row.mask) for row in rows if row.label]
-    size = entry.size if entry else _median_size(rows)
+    size = read.size or _median_size(rows)
+    notes = (*read.notes, *_unknown_class_notes(params, counts), *_duplicate_notes(rows))
     return Manifest(
         dataset=key,
         kind=params.kind,
-        domain=params.domain or (entry.domain if entry else NO_DOMAIN),
+        domain=params.domain or read.domain,
         root=root,
         has_image_labels=set(labels) == {0, 1},
         has_pixel_labels=bool(masked) and all(masked),
         size=size,
-        mask_rule=MASK_RULE,
-        hash=content_hash([[asdict(row) for row in rows], [fact.mask_hash for fact in facts], size, MASK_RULE]),
+        mask_rule=read.mask_rule,
+        hash=content_hash([[asdict(row) for row in rows], [fact.mask_hash for fact in facts], size, read.mask_rule]),
         counts=counts,
-        notes=(*notes, *_unknown_class_notes(params, counts), *_duplicate_notes(rows), *_rotation_notes(items, facts)),
+        notes=(*notes, *_rotation_notes(read.items, facts)),
         rows=tuple(rows),
     )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A set as its files' names and its entry say; `size` is None where nothing declares it."""
+
+    items: list[Item]
+    notes: list[str]
+    domain: str = NO_DOMAIN
+    names: Mapping[str, str] = field(default_factory=dict)
+    size: tuple[int, int] | None = None
+    mask_rule: str = MASK_RULE
+
+
+def _read_folder(key: str, params: DatasetParams, root: Path, files: list[str]) -> _Read:
+    return _Read(*mvtec_layout(files, str(root)))
+
+
+def _read_demo(key: str, params: DatasetParams, root: Path, files: list[str]) -> _Read:
+    items, notes = mvtec_layout(files, str(root))
+    entry = demo_entry(key)
+    _check_counts(key, _counts(items), entry)
+    return _Read(items, notes, entry.domain, entry.categories, entry.size)
+
+
+def _read_official(key: str, params: DatasetParams, root: Path, files: list[str]) -> _Read:
+    _, entry = official_entry(key, params)
+    items, notes = read_official(entry, Files(root, tuple(files)))
+    return _Read(items, notes, entry.domain, entry.categories, mask_rule=entry.mask_threshold)
+
+
+_READERS = {"demo": _read_demo, "folder": _read_folder, "official": _read_official}
 
 
 @dataclass(frozen=True)
@@ -73,12 +104,12 @@ class _Fact:
     rotated: bool
 
 
-def _files(key: str, raw: Path) -> tuple[Path, list[str]]:
+def _files(key: str, params: DatasetParams, raw: Path) -> tuple[Path, list[str]]:
     """Where the pictures lie, and their names: for a folder set those that were there when it was fetched."""
     if not raw.is_dir():
         raise UserError(f"{raw}: not fetched yet; run `dvc repro fetch@{key}`")
     if not (raw / INVENTORY).is_file():
-        return raw, list_images(raw)
+        return raw, list_images(raw, READ_SUFFIXES if params.kind == "official" else IMAGE_SUFFIXES)
     inventory = read_json(raw / INVENTORY)
     root, files = Path(inventory["path"]), [name for name, _ in inventory["files"]]
     gone = [name for name in files if not (root / name).is_file()]
@@ -87,8 +118,8 @@ def _files(key: str, raw: Path) -> tuple[Path, list[str]]:
     return root, files
 
 
-def _inspect_all(root: Path, items: Sequence[Item]) -> list[_Fact]:
-    facts = _in_threads(lambda item: _inspect(root, item), items)
+def _inspect_all(root: Path, items: Sequence[Item], rule: str) -> list[_Fact]:
+    facts = _in_threads(lambda item: _inspect(root, item, rule), items)
     problems = [str(fact) for fact in facts if isinstance(fact, UserError)]
     if problems:
         more = [f"… and {len(problems) - 5 * SHOWN} more"] if len(problems) > 5 * SHOWN else []
@@ -96,18 +127,18 @@ def _inspect_all(root: Path, items: Sequence[Item]) -> list[_Fact]:
     return [fact for fact in facts if isinstance(fact, _Fact)]
 
 
-def _inspect(root: Path, item: Item) -> _Fact | UserError:
+def _inspect(root: Path, item: Item, rule: str) -> _Fact | UserError:
     try:
         pixels = read_image(root / item.path)
         height, width = pixels.shape[:2]
-        mask_hash = _mask_hash(root / item.mask, (width, height)) if item.mask else ""
+        mask_hash = _mask_hash(root / item.mask, (width, height), rule) if item.mask else ""
         return _Fact(width, height, _array_hash(pixels), mask_hash, is_rotated_by_exif(root / item.path))
     except UserError as error:
         return error
 
 
-def _mask_hash(path: Path, size: tuple[int, int]) -> str:
-    mask = read_mask(path, size, MASK_RULE)
+def _mask_hash(path: Path, size: tuple[int, int], rule: str) -> str:
+    mask = read_mask(path, size, rule)
     if not mask.any():
         raise UserError(f"{path}: mask of an anomalous picture is empty; mark the anomaly or move the picture to good")
     return _array_hash(mask.astype(np.uint8))

@@ -1,0 +1,170 @@
+"""The catalogue of published datasets: one YAML file per set below entries/, read and checked here.
+
+Two curations of one set (other crops, another choice of pictures) are two entries, as their numbers do not compare.
+"""
+
+import difflib
+import re
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, Field, model_validator
+
+from zsad.config import Block, Identifier, validate
+from zsad.errors import UserError
+
+FOLDER = Path(__file__).with_name("entries")
+REQUIRED = {"direct": "url", "gdrive": "id", "manual": "page"}
+
+Paper = Literal["cops", "bayes_pfl", "faprompt", "anomalyclip", "adaclip"]
+Fact = Literal["layout", "expected", "total", "licence", "papers"]
+Counts = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
+
+
+def _hex(value: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{32}|[0-9a-f]{64}", value):
+        raise ValueError("not a hash in lower-case hex")
+    return value
+
+
+Hash = Annotated[str, AfterValidator(_hex)]
+
+
+class Labels(Block):
+    """What the test split can measure: `image` needs normal and anomalous pictures, `pixel` masks."""
+
+    image: bool
+    pixel: bool
+
+
+class Source(Block):
+    """One place to get an archive from: an address, a file on Google Drive, or a page where people download it.
+
+    `file`: name under which it is kept and looked for. `part`: which of several archives it is; empty: the whole set.
+    `by`: who published the address and hash. Hashes are of the archive, sizes in bytes.
+    """
+
+    kind: Literal["direct", "gdrive", "manual"]
+    file: str
+    part: str = ""
+    url: str = ""
+    id: str = ""
+    page: str = ""
+    sha256: Hash | None = None
+    md5: Hash | None = None
+    size: int | None = Field(default=None, gt=0)
+    by: str = ""
+    note: str = ""
+    unverified: bool = False
+
+    @model_validator(mode="after")
+    def _has_its_address(self) -> "Source":
+        for kind, name in REQUIRED.items():
+            if bool(getattr(self, name)) != (kind == self.kind):
+                raise ValueError(f"{self.kind} needs `{REQUIRED[self.kind]}` and no other of url, id, page")
+        return self
+
+
+class LayoutChoice(Block):
+    """A layout of zsad.datasets.layouts and its options, which that layout checks."""
+
+    name: Identifier
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class Licence(Block):
+    """id: SPDX where there is one. redistribute: copies may be passed on. accept: ask the user before fetching."""
+
+    id: str
+    note: str = ""
+    redistribute: bool
+    accept: bool
+
+
+class Entry(Block):
+    """What is known of one published dataset.
+
+    role: `source` may also train others, `source` names the set that trains for it. layout: form of the official
+    archive; other_forms: forms in which copies come, tried in order. contains: name of a file in the archive → sha256.
+    mask_threshold: foreground is grey value > 127 or > 0. unusable_masks: stems of pictures whose mask is empty.
+    categories: folder → name in prompts (empty: every folder under its own name). expected: category →
+    [normal, anomalous] pictures of the test split, null: not published; total: their sums. papers: whose printed rows
+    this set stands for. unverified: facts that nobody has checked against the files.
+    """
+
+    title: str
+    domain: Literal["industrial", "medical"]
+    role: Literal["source", "target"]
+    source: Identifier
+    labels: Labels
+    fetch: list[Source] = Field(min_length=1)
+    layout: LayoutChoice
+    other_forms: list[LayoutChoice] = Field(default_factory=list)
+    contains: dict[str, Hash] = Field(default_factory=dict)
+    mask_threshold: Literal["gt127", "nonzero"]
+    unusable_masks: list[str] = Field(default_factory=list)
+    split: str
+    categories: dict[str, str]
+    expected: dict[str, Counts | None]
+    total: Counts | None = None
+    licence: Licence
+    papers: list[Paper]
+    unverified: list[Fact] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> "Entry":
+        if set(self.expected) != set(self.categories):
+            raise ValueError(f"expected and categories differ: {sorted(set(self.expected) ^ set(self.categories))}")
+        if self.total and self.total != (self.sums or self.total):
+            raise ValueError(f"total {self.total} is not the sum of expected, {self.sums}")
+        return self
+
+    @property
+    def sums(self) -> list[int] | None:
+        """[normal, anomalous] over all categories; None where a category's count is not published."""
+        counts = [count for count in self.expected.values() if count]
+        if not counts or len(counts) < len(self.expected):
+            return None
+        return [sum(column) for column in zip(*counts, strict=True)]
+
+    @property
+    def archives(self) -> dict[str, list[Source]]:
+        """part → its sources in order. Either "" alone makes up the set, or all the others together do."""
+        parts = sorted({source.part for source in self.fetch})
+        return {part: [source for source in self.fetch if source.part == part] for part in parts}
+
+    @property
+    def forms(self) -> list[LayoutChoice]:
+        """The official layout, then those of copies."""
+        return [self.layout, *self.other_forms]
+
+
+@cache
+def catalogue(folder: Path = FOLDER) -> Mapping[str, Entry]:
+    """id → entry of all files of `folder`, sorted; a fault is a UserError that names file and key."""
+    return {path.stem: read_entry(path) for path in sorted(folder.glob("*.yaml"))}
+
+
+def catalogued(identifier: str, where: str) -> Entry:
+    """The entry of that id; otherwise a UserError that begins with `where` and gives the nearest names."""
+    entries = catalogue()
+    if identifier not in entries:
+        near = difflib.get_close_matches(identifier, entries, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(entries)}"
+        raise UserError(f"{where}: no published dataset {identifier!r} in the catalogue; {hint}")
+    return entries[identifier]
+
+
+def read_entry(path: Path) -> Entry:
+    """The entry in a YAML file; a fault is a UserError that names file and key."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; the catalogue's are in {FOLDER}")
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not valid YAML: {error}") from error
+    return validate(Entry, raw, str(path))

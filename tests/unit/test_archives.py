@@ -1,0 +1,214 @@
+"""Published sets from their archives: licence, parts, what the user unpacked, and a plan that touches no network."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+
+from tests.archives import write_zip
+from tests.fetching import HASTY
+from tests.http_server import File, Server, serve
+from zsad.__main__ import main
+from zsad.config import DatasetParams
+from zsad.datasets import archives, licences
+from zsad.datasets.archives import Places
+from zsad.datasets.catalogue import catalogue, read_entry
+from zsad.datasets.fetch import fetch
+from zsad.datasets.index import build_manifest
+from zsad.errors import UserError
+
+MASK_PATH, IMAGE_PATH = "Masks/a.png", "Images/a.png"
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with serve() as running:
+        yield running
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Places:
+    below = tmp_path / "data"
+    return Places(below / "downloads", below / "drop", below / "lock.yaml", below / "accepted.yaml", HASTY)
+
+
+def png(value: int) -> bytes:
+    picture = np.full((8, 8, 3), value, np.uint8)
+    picture[2:4, 2:4] = 255
+    return bytes(cv2.imencode(".png", picture)[1])
+
+
+def packed(tmp_path: Path, name: str, files: dict[str, bytes]) -> bytes:
+    return write_zip(tmp_path / name, files.items()).read_bytes()
+
+
+def params(tmp_path: Path, *sources: dict[str, object], accept: bool = False) -> DatasetParams:
+    """A set of two pictures and their masks, as a user would declare one of their own."""
+    entry = {
+        "title": "Two spots",
+        "domain": "industrial",
+        "role": "target",
+        "source": "visa",
+        "labels": {"image": False, "pixel": True},
+        "fetch": list(sources),
+        "layout": {"name": "image_mask_pairs", "options": {"image_dir": "Images", "mask_dir": "Masks"}},
+        "mask_threshold": "gt127",
+        "split": "all",
+        "categories": {"spot": "spot"},
+        "expected": {"spot": [0, 1]},
+        "licence": {"id": "CC0-1.0", "redistribute": True, "accept": accept},
+        "papers": [],
+    }
+    path = tmp_path / "spots.yaml"
+    path.write_text(yaml.safe_dump(entry))
+    return DatasetParams(kind="official", path=str(path))
+
+
+def direct(server: Server, body: bytes, part: str = "") -> dict[str, object]:
+    name = f"{part or 'whole'}.zip"
+    return {"kind": "direct", "url": server.put(f"/{name}", File(body)), "file": name, "part": part}
+
+
+def assert_is_whole(key: str, block: DatasetParams, raw: Path) -> None:
+    manifest = build_manifest(key, block, raw)
+    assert [(row.path, row.mask, row.prompt_name) for row in manifest.rows] == [(IMAGE_PATH, MASK_PATH, "spot")]
+
+
+def test_a_set_is_fetched_unpacked_and_indexed(server: Server, tmp_path: Path, places: Places) -> None:
+    block = params(
+        tmp_path, direct(server, packed(tmp_path, "a.zip", {f"top/{IMAGE_PATH}": png(9), f"top/{MASK_PATH}": png(0)}))
+    )
+    fetch("mine", block, tmp_path / "raw/mine", places)
+    manifest = build_manifest("mine", block, tmp_path / "raw/mine")
+    assert [row.path for row in manifest.rows] == [f"top/{IMAGE_PATH}"]
+    assert manifest.has_pixel_labels
+    assert sorted(path.name for path in (tmp_path / "raw").iterdir()) == ["mine"]
+    fetch("mine", block, tmp_path / "raw/mine", places)
+    assert len(server.requests["/whole.zip"]) == 1
+    assert "spots" in places.lock.read_text()
+
+
+def test_parts_come_together_in_one_folder(server: Server, tmp_path: Path, places: Places) -> None:
+    images = packed(tmp_path, "i.zip", {IMAGE_PATH: png(9), "LICENSE.txt": b"free"})
+    masks = packed(tmp_path, "m.zip", {MASK_PATH: png(0)})
+    block = params(tmp_path, direct(server, images, "images"), direct(server, masks, "masks"))
+    fetch("mine", block, tmp_path / "raw/mine", places)
+    assert_is_whole("mine", block, tmp_path / "raw/mine")
+    assert (places.store / "spots/images/images.zip").is_file()
+
+
+def test_one_file_in_two_parts_is_refused(server: Server, tmp_path: Path, places: Places) -> None:
+    body = packed(tmp_path, "i.zip", {IMAGE_PATH: png(9)})
+    block = params(tmp_path, direct(server, body, "images"), direct(server, body, "masks"))
+    with pytest.raises(UserError, match=r"Images/a\.png is in another archive of this set as well"):
+        fetch("mine", block, tmp_path / "raw/mine", places)
+    assert not (tmp_path / "raw/mine").exists()
+
+
+def test_a_licence_is_accepted_before_anything_is_asked_for(server: Server, tmp_path: Path, places: Places) -> None:
+    body = packed(tmp_path, "i.zip", {IMAGE_PATH: png(9), MASK_PATH: png(0)})
+    block = params(tmp_path, direct(server, body), accept=True)
+    with pytest.raises(UserError, match=r"Two spots must be accepted first: CC0-1\.0; .*--accept-licence spots"):
+        fetch("mine", block, tmp_path / "raw/mine", places)
+    assert not server.requests["/whole.zip"]
+    licences.accept("spots", read_entry(Path(block.path)), places.accepted)
+    fetch("mine", block, tmp_path / "raw/mine", places)
+    assert_is_whole("mine", block, tmp_path / "raw/mine")
+
+
+def test_another_licence_is_asked_for_again(tmp_path: Path, places: Places) -> None:
+    entry = catalogue()["btad"]
+    licences.accept("btad", entry, places.accepted)
+    assert licences.is_accepted("btad", entry, places.accepted)
+    changed = entry.model_copy(update={"licence": entry.licence.model_copy(update={"id": "other"})})
+    assert not licences.is_accepted("btad", changed, places.accepted)
+    assert not licences.is_accepted("elpv", catalogue()["elpv"], places.accepted)
+
+
+def test_a_record_of_licences_that_cannot_be_read_is_named(places: Places) -> None:
+    places.accepted.parent.mkdir()
+    places.accepted.write_text("[1")
+    with pytest.raises(UserError, match=r"accepted\.yaml: not readable"):
+        licences.is_accepted("btad", catalogue()["btad"], places.accepted)
+
+
+def test_what_the_user_unpacked_is_used_where_it_lies(tmp_path: Path, places: Places) -> None:
+    manual: dict[str, object] = {"kind": "manual", "file": "spots.7z", "page": "http://page/"}
+    block = params(tmp_path, manual)
+    with pytest.raises(UserError, match=r"download spots\.7z from http://page/, put it into .*drop/spots/"):
+        fetch("mine", block, tmp_path / "raw/mine", places)
+    (places.drop / "spots").mkdir(parents=True)
+    (places.drop / "spots/spots.7z").write_bytes(b"7z\xbc\xaf\x27\x1c" + bytes(600))
+    with pytest.raises(UserError, match=r"7z archives cannot be unpacked here; unpack it by hand into .*drop/spots/"):
+        fetch("mine", block, tmp_path / "raw/mine", places)
+    for name, body in ((IMAGE_PATH, png(9)), (MASK_PATH, png(0))):
+        (places.drop / "spots" / name).parent.mkdir()
+        (places.drop / "spots" / name).write_bytes(body)
+    fetch("mine", block, tmp_path / "raw/mine", places)
+    assert_is_whole("mine", block, tmp_path / "raw/mine")
+    assert [path.name for path in (tmp_path / "raw/mine").iterdir()] == ["folder.json"]
+
+
+def test_a_dry_run_plans_every_set_without_a_connection(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a connection was opened")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/drop/mpdd").mkdir(parents=True)
+    (tmp_path / "data/drop/mpdd/a.png").write_bytes(png(1))
+    (tmp_path / "data/downloads/btad").mkdir(parents=True)
+    (tmp_path / "data/downloads/btad/btad.zip").write_bytes(b"")
+    assert main(["fetch", "--all", "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in lines if not line.startswith("  ")] == list(catalogue())
+    at = lines.index("btad: BTAD (BeanTech); 1.2 GB; licence: CC-BY-SA-4.0, needs --accept-licence btad")
+    assert lines[at + 1] == "  here: data/downloads/btad/btad.zip"
+    assert "  here, unpacked: data/drop/mpdd" in lines
+    assert any(line.startswith("  by hand: ") and line.endswith("into data/drop/headct/") for line in lines)
+    assert not (tmp_path / "data/accepted_licences.yaml").exists()
+
+
+def test_all_sets_are_brought_and_failures_listed_at_the_end(
+    server: Server, tmp_path: Path, places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = packed(tmp_path, "i.zip", {IMAGE_PATH: png(9)})
+    good = read_entry(Path(params(tmp_path, direct(server, body)).path))
+    bad = read_entry(Path(params(tmp_path, {"kind": "manual", "file": "b.zip", "page": "http://page/"}).path))
+    monkeypatch.setattr(archives, "catalogue", lambda: {"bad": bad, "good": good})
+    lines: list[str] = []
+    with pytest.raises(UserError, match=r"download b\.zip"):  # noqa: PT012  # what came before the failure counts
+        for line in archives.bring_all(places):
+            lines.append(line)
+    assert lines == [f"good: {places.store}/good/whole.zip"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["fetch"], "name one dataset, or give --all"),
+        (["fetch", "visa", "--all"], "name one dataset, or give --all"),
+        (["fetch", "visa", "--dry-run"], "--dry-run goes with --all"),
+        (["fetch", "visaa"], "did you mean visa"),
+        (["fetch", "btad"], "--accept-licence btad"),
+        (["fetch", "btad", "--accept-licence", "btat"], "--accept-licence btat: no such set"),
+    ],
+)
+def test_the_command_explains_itself(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "params.yaml").write_text(Path("params.yaml").read_text())
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
