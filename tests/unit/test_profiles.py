@@ -6,6 +6,7 @@ import pytest
 
 from tests.conftest import shipped
 from zsad.config import load_params
+from zsad.datasets.official import official_entry
 from zsad.errors import UserError
 from zsad.profiles import apply_profile
 from zsad.train import check_all_settings
@@ -34,6 +35,14 @@ def test_the_papers_constants_follow_the_source(params: Path) -> None:
     assert cops.source_for(loaded, "visa") == "mvtec"
     assert cops.settings_for("mvtec")["pool"] == 3
     assert cops.settings_for("visa")["pool"] == 5
+
+
+def test_the_papers_sets_are_published_ones_under_their_source_rule(params: Path) -> None:
+    apply_profile(ROOT / "profiles/paper.yaml", [], params)
+    datasets = load_params(params).datasets
+    entries = {key: official_entry(key, block) for key, block in datasets.items()}
+    assert {identifier for identifier, _ in entries.values()} == set(datasets)
+    assert {key: block.source for key, block in datasets.items()} == {key: e.source for key, (_, e) in entries.items()}
 
 
 def test_what_runs_is_replaced_whole_the_rest_merged_and_comments_stay(params: Path) -> None:
