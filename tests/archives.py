@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from zsad.datasets.extract import extract
+from zsad.datasets.transport.extract import extract
 from zsad.errors import UserError
 
 FILES = {

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
-from zsad.datasets.download import Policy
-from zsad.datasets.transfer import Remote, obtain
+from zsad.datasets.transport.download import Policy
+from zsad.datasets.transport.transfer import Remote, obtain
 
 Obtain = Callable[..., Path]
 

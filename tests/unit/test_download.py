@@ -16,7 +16,7 @@ import pytest
 
 from tests.fetching import BODY, HASTY, OTHER, WAITS, Obtain, direct, fetcher, make_zip
 from tests.http_server import Answer, File, Server, serve
-from zsad.datasets.download import PATIENT, Policy
+from zsad.datasets.transport.download import PATIENT, Policy
 from zsad.errors import UserError
 
 
@@ -148,7 +148,7 @@ def test_a_killed_download_goes_on_without_reading_again_what_it_had(server: Ser
     body = make_zip(3_000_000)
     url = server.put("/a", File(body, always=Answer(pause=0.004)))
     program = (
-        "import sys; from pathlib import Path; from zsad.datasets.transfer import Remote, obtain;"
+        "import sys; from pathlib import Path; from zsad.datasets.transport.transfer import Remote, obtain;"
         "remote = Remote('direct', url=sys.argv[1], file='a.zip', sha256=sys.argv[2]);"
         "obtain('d', [remote], Path('store'), Path('drop'), Path('lock.yaml'))"
     )

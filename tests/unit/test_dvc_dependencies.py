@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 import yaml
 
+import zsad
+
 ROOT = Path(__file__).parents[2]
 # Files that decide no result: reading parameters, writing files, messages, finding weights by their hash.
 EXEMPT = {"config", "errors", "io", "progress", "code", "clip.weights"}
 # Files that bring archives: whatever they do, an archive is judged by its hash.
-TRANSPORT = "archives disk_space download drive extract formats licences lockfile members meter partial transfer"
-EXEMPT |= {f"datasets.{name}" for name in TRANSPORT.split()}
+TRANSPORT = Path(zsad.__file__).parent / "datasets/transport"
+EXEMPT |= {"datasets.archives", "datasets.licences", "datasets.transport"}
+EXEMPT |= {f"datasets.transport.{path.stem}" for path in TRANSPORT.glob("*.py")}
 # What a stage imports for others' sake: raw data are drawn by `fetch`, predictions written by `predict`.
 NOT_HERE = {
     "fetch": ("datasets.demo",),

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.archives import FILES, JUNK, TARS, assert_refused, contents, write_tar, write_zip, zip_bytes
-from zsad.datasets.extract import extract
-from zsad.datasets.members import incomplete
+from zsad.datasets.transport.extract import extract
+from zsad.datasets.transport.members import incomplete
 from zsad.errors import UserError
 
 

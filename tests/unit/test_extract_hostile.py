@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.archives import FILES, TARS, assert_refused, write_tar, write_zip, zip_bytes
-from zsad.datasets import extract as module
+from zsad.datasets.transport import extract as module
 
 HOSTILE_NAMES = {
     "/tmp/evil": "is an absolute path",

@@ -10,8 +10,8 @@ from filelock import FileLock
 
 from tests.fetching import BODY, OTHER, SHA, WAITS, Obtain, direct, drop, fetcher
 from tests.http_server import Answer, File, Server, serve
-from zsad.datasets.download import Policy
-from zsad.datasets.transfer import Remote
+from zsad.datasets.transport.download import Policy
+from zsad.datasets.transport.transfer import Remote
 from zsad.errors import UserError
 
 

@@ -8,11 +8,11 @@ from tempfile import TemporaryDirectory
 from rich.filesize import decimal
 
 from zsad.datasets.catalogue import Entry, Source, catalogue
-from zsad.datasets.download import PATIENT, Policy
-from zsad.datasets.extract import DROP, extract
 from zsad.datasets.images import IMAGE_SUFFIXES
 from zsad.datasets.licences import ACCEPTED, accept, is_accepted, require_accepted
-from zsad.datasets.transfer import LOCK, STORE, Remote, obtain
+from zsad.datasets.transport.download import PATIENT, Policy
+from zsad.datasets.transport.extract import DROP, extract
+from zsad.datasets.transport.transfer import LOCK, STORE, Remote, obtain
 from zsad.errors import UserError
 
 

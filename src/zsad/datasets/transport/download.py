@@ -14,10 +14,10 @@ from email.utils import parsedate_to_datetime
 import requests
 import urllib3
 
-from zsad.datasets.disk_space import require_space
-from zsad.datasets.formats import HEAD, wrong_content
-from zsad.datasets.meter import byte_meter
-from zsad.datasets.partial import Origin, Partial
+from zsad.datasets.transport.disk_space import require_space
+from zsad.datasets.transport.formats import HEAD, wrong_content
+from zsad.datasets.transport.meter import byte_meter
+from zsad.datasets.transport.partial import Origin, Partial
 from zsad.io import full_disk_named
 from zsad.progress import log
 

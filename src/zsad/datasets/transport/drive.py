@@ -6,9 +6,9 @@ from pathlib import Path
 
 import requests
 
-from zsad.datasets.download import DownloadError
-from zsad.datasets.formats import read_head, wrong_content
-from zsad.datasets.meter import byte_meter
+from zsad.datasets.transport.download import DownloadError
+from zsad.datasets.transport.formats import read_head, wrong_content
+from zsad.datasets.transport.meter import byte_meter
 
 TIMEOUT = 60.0  # seconds without a byte
 RETRIES = 5

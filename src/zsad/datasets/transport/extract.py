@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 from rich.filesize import decimal
 
-from zsad.datasets.disk_space import require_space
-from zsad.datasets.members import Member, open_archive
-from zsad.datasets.meter import Meter, byte_meter
+from zsad.datasets.transport.disk_space import require_space
+from zsad.datasets.transport.members import Member, open_archive
+from zsad.datasets.transport.meter import Meter, byte_meter
 from zsad.errors import UserError
 from zsad.io import atomic_directory
 

@@ -12,13 +12,13 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from zsad.datasets.download import PATIENT, Download, DownloadError, Policy
-from zsad.datasets.drive import download_from_drive
-from zsad.datasets.extract import DROP
-from zsad.datasets.formats import archive_format, read_head, wrong_content
-from zsad.datasets.lockfile import Seen, recall, record
-from zsad.datasets.members import incomplete
-from zsad.datasets.partial import Partial
+from zsad.datasets.transport.download import PATIENT, Download, DownloadError, Policy
+from zsad.datasets.transport.drive import download_from_drive
+from zsad.datasets.transport.extract import DROP
+from zsad.datasets.transport.formats import archive_format, read_head, wrong_content
+from zsad.datasets.transport.lockfile import Seen, recall, record
+from zsad.datasets.transport.members import incomplete
+from zsad.datasets.transport.partial import Partial
 from zsad.errors import UserError
 from zsad.io import file_sha256
 from zsad.progress import log
