@@ -128,6 +128,7 @@ def _weights(arguments: argparse.Namespace) -> None:
 def _fetch(arguments: argparse.Namespace) -> None:
     from zsad.datasets.archives import accept_all, bring_all, plans
     from zsad.datasets.fetch import fetch, published_params
+    from zsad.datasets.official import official_entry
 
     if bool(arguments.dataset) == arguments.all:
         raise UserError("fetch: name one dataset, or give --all")
@@ -136,12 +137,12 @@ def _fetch(arguments: argparse.Namespace) -> None:
     if arguments.dry_run:
         print(*plans(), sep="\n")
         return
-    accept_all(arguments.accepted)
+    datasets = load_params().datasets
+    accept_all(arguments.accepted, dict(official_entry(k, b) for k, b in datasets.items() if b.kind == "official"))
     if arguments.all:
         for line in bring_all():
             print(line)
         return
-    datasets = load_params().datasets
     fetch(arguments.dataset, datasets.get(arguments.dataset) or published_params(arguments.dataset))
 
 

@@ -148,14 +148,14 @@ def _post(url: str, body: dict) -> dict:
 
 def test_the_sets_of_the_papers(repo: Repo) -> None:
     assert "visa: VisA" in repo.run("zsad", "fetch", "--all", "--dry-run")
-    _drop_brains(repo, "brainmri")
+    _drop_brains(repo, "brainmri", normal=98, anomalous=155)
     repo.run("zsad", "fetch", "brainmri", "--accept-licence", "brainmri")
-    assert (repo.path / "data/raw/brainmri/yes/1.png").is_file()
+    assert (repo.path / "data/raw/brainmri/yes/154.png").is_file()
 
     entry = yaml.safe_load((repo.path / "src/zsad/datasets/entries/brainmri.yaml").read_text())
     entry |= {"expected": {"brain_mri": [1, 1]}, "licence": {"id": "none", "redistribute": False, "accept": False}}
     (repo.path / "mini.yaml").write_text(yaml.safe_dump(entry))
-    _drop_brains(repo, "mini")
+    _drop_brains(repo, "mini", normal=1, anomalous=1)
     repo.set(f"datasets={{demo_source: {DEMO}, brains: {{kind: official, path: mini.yaml}}}}")
     repo.run("dvc", "repro", "index@brains")
     (line,) = [line for line in repo.run("zsad", "datasets").splitlines() if line.startswith("brains")]
@@ -163,14 +163,14 @@ def test_the_sets_of_the_papers(repo: Repo) -> None:
     assert repo.repro("index@brains") == []
 
 
-def _drop_brains(repo: Repo, identifier: str) -> None:
-    """The archive of a set as a browser saves it, with one normal and one anomalous picture."""
+def _drop_brains(repo: Repo, identifier: str, normal: int, anomalous: int) -> None:
+    """The archive of a set as a browser saves it."""
     picture = (repo.path / "photos/000.png").read_bytes()
     folder = repo.path / "data/drop" / identifier
     folder.mkdir(parents=True)
     with zipfile.ZipFile(folder / "archive.zip", "w") as archive:
-        for name, body in (("no/0.png", picture), ("yes/1.png", (repo.path / "photos/001.png").read_bytes())):
-            archive.writestr(name, body)
+        for name in [*(f"no/{i}.png" for i in range(normal)), *(f"yes/{i}.png" for i in range(anomalous))]:
+            archive.writestr(name, picture)
 
 
 def test_own_folders_as_datasets(repo: Repo, tmp_path: Path) -> None:

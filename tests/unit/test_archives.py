@@ -47,7 +47,7 @@ def packed(tmp_path: Path, name: str, files: dict[str, bytes]) -> bytes:
     return write_zip(tmp_path / name, files.items()).read_bytes()
 
 
-def params(tmp_path: Path, *sources: dict[str, object], accept: bool = False) -> DatasetParams:
+def params(tmp_path: Path, *sources: dict[str, object], accept: bool = False, nested: str = "") -> DatasetParams:
     """A set of two pictures and their masks, as a user would declare one of their own."""
     entry = {
         "title": "Two spots",
@@ -57,6 +57,7 @@ def params(tmp_path: Path, *sources: dict[str, object], accept: bool = False) ->
         "labels": {"image": False, "pixel": True},
         "fetch": list(sources),
         "layout": {"name": "image_mask_pairs", "options": {"image_dir": "Images", "mask_dir": "Masks"}},
+        "nested": [nested] if nested else [],
         "mask_threshold": "gt127",
         "split": "all",
         "categories": {"spot": "spot"},
@@ -102,6 +103,17 @@ def test_parts_come_together_in_one_folder(server: Server, tmp_path: Path, place
     assert (places.store / "spots/images/images.zip").is_file()
 
 
+def test_archives_within_the_archive_are_unpacked_too(server: Server, tmp_path: Path, places: Places) -> None:
+    inner = packed(tmp_path, "inner.zip", {"a.png": png(9)})
+    block = params(
+        tmp_path,
+        direct(server, packed(tmp_path, "a.zip", {"Images/in.zip": inner, MASK_PATH: png(0)})),
+        nested="*/in.zip",
+    )
+    fetch("mine", block, tmp_path / "raw/mine", places)
+    assert_is_whole("mine", block, tmp_path / "raw/mine")
+
+
 def test_one_file_in_two_parts_is_refused(server: Server, tmp_path: Path, places: Places) -> None:
     body = packed(tmp_path, "i.zip", {IMAGE_PATH: png(9)})
     block = params(tmp_path, direct(server, body, "images"), direct(server, body, "masks"))
@@ -119,6 +131,39 @@ def test_a_licence_is_accepted_before_anything_is_asked_for(server: Server, tmp_
     licences.accept("spots", read_entry(Path(block.path)), places.accepted)
     fetch("mine", block, tmp_path / "raw/mine", places)
     assert_is_whole("mine", block, tmp_path / "raw/mine")
+
+
+def test_a_wrong_archive_is_named_and_can_be_replaced(tmp_path: Path, places: Places) -> None:
+    block = params(tmp_path, {"kind": "manual", "file": "spots.zip", "page": "http://page/", "note": "ask for it"})
+    with pytest.raises(UserError, match=r"and run the command again \(ask for it\)"):
+        fetch("mine", block, tmp_path / "raw/mine", places)
+    dropped = places.drop / "spots/archive.zip"
+    dropped.parent.mkdir(parents=True)
+    dropped.write_bytes(packed(tmp_path, "w.zip", {"holiday/beach.png": png(3)}))
+    with pytest.raises(UserError, match=r"(?s)not the files of Two spots.*remove the wrong archive from .*drop/spots"):
+        fetch("mine", block, tmp_path / "raw/mine", places)
+    assert not (tmp_path / "raw/mine").exists()
+    dropped.write_bytes(packed(tmp_path, "r.zip", {IMAGE_PATH: png(9), MASK_PATH: png(0)}))
+    fetch("mine", block, tmp_path / "raw/mine", places)
+    assert_is_whole("mine", block, tmp_path / "raw/mine")
+
+
+def test_parts_that_are_here_come_before_an_address(server: Server, tmp_path: Path, places: Places) -> None:
+    whole = direct(server, packed(tmp_path, "a.zip", {IMAGE_PATH: png(9), MASK_PATH: png(0)}))
+    block = params(tmp_path, whole, direct(server, b"", "images"), direct(server, b"", "masks"))
+    for part, name, value in (("images", IMAGE_PATH, 9), ("masks", MASK_PATH, 0)):
+        (places.drop / "spots" / part).mkdir(parents=True)
+        body = packed(tmp_path, f"{part}.zip", {name: png(value)})
+        (places.drop / "spots" / part / f"{part}.zip").write_bytes(body)
+    fetch("mine", block, tmp_path / "raw/mine", places)
+    assert_is_whole("mine", block, tmp_path / "raw/mine")
+    assert not server.requests["/whole.zip"]
+
+
+def test_the_licence_of_an_entry_of_ones_own_can_be_accepted(places: Places, tmp_path: Path) -> None:
+    own = {"spots": read_entry(Path(params(tmp_path, {"kind": "manual", "file": "a", "page": "p"}, accept=True).path))}
+    archives.accept_all(["spots"], own, places)
+    assert licences.is_accepted("spots", own["spots"], places.accepted)
 
 
 def test_another_licence_is_asked_for_again(tmp_path: Path, places: Places) -> None:
@@ -162,8 +207,8 @@ def test_a_dry_run_plans_every_set_without_a_connection(
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "data/drop/mpdd").mkdir(parents=True)
-    (tmp_path / "data/drop/mpdd/a.png").write_bytes(png(1))
+    (tmp_path / "data/drop/mpdd/tubes").mkdir(parents=True)
+    (tmp_path / "data/drop/mpdd/tubes/a.png").write_bytes(png(1))
     (tmp_path / "data/downloads/btad").mkdir(parents=True)
     (tmp_path / "data/downloads/btad/btad.zip").write_bytes(b"")
     assert main(["fetch", "--all", "--dry-run"]) == 0

@@ -2,16 +2,16 @@
 
 import sys
 from collections.abc import Iterator
-from hashlib import sha256
+from hashlib import md5, sha256
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from tests.fetching import BODY, OTHER, SHA, WAITS, Obtain, direct, drop, fetcher
+from tests.fetching import BODY, HASTY, OTHER, SHA, WAITS, Obtain, direct, drop, fetcher
 from tests.http_server import Answer, File, Server, serve
 from zsad.datasets.transport.download import Policy
-from zsad.datasets.transport.transfer import Remote
+from zsad.datasets.transport.transfer import Remote, obtain
 from zsad.errors import UserError
 
 
@@ -26,6 +26,15 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 @pytest.fixture
 def fetch(tmp_path: Path) -> Obtain:
     return fetcher(tmp_path)
+
+
+def test_a_published_md5_is_checked_and_the_sha256_recorded(server: Server, fetch: Obtain, tmp_path: Path) -> None:
+    wrong = Remote("direct", url=server.put("/b", File(OTHER)), file="a.zip", md5=md5(BODY).hexdigest())
+    right = Remote("direct", url=server.put("/a", File(BODY)), file="a.zip")
+    assert fetch(wrong, right).read_bytes() == BODY
+    assert SHA in (tmp_path / "lock.yaml").read_text()
+    with pytest.raises(UserError, match=f"md5 is {md5(OTHER).hexdigest()}, published is {md5(BODY).hexdigest()}"):
+        obtain("e", [wrong], tmp_path / "store", tmp_path / "drop", tmp_path / "lock.yaml", HASTY)
 
 
 # What is here already

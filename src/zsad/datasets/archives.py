@@ -1,6 +1,6 @@
 """A published set from its archives: which to bring, from where, and all of them unpacked into one folder."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -48,7 +48,7 @@ def bring(identifier: str, entry: Entry, places: Places = HERE) -> list[Path]:
     """All archives of a set, verified. UserError when its licence is not accepted or an archive cannot be had."""
     require_accepted(identifier, entry, places.accepted)
     failures = []
-    for way in _ways(entry):
+    for way in sorted(_ways(entry), key=lambda way: not _is_here(identifier, way, places)):
         try:
             return [_obtain(identifier, part, sources, places) for part, sources in way.items()]
         except UserError as error:
@@ -60,22 +60,25 @@ def unpack(identifier: str, entry: Entry, directory: Path, places: Places = HERE
     """Put the files of all archives of a set side by side into `directory`, which exists and is empty."""
     for archive in bring(identifier, entry, places):
         with TemporaryDirectory(dir=directory.parent) as scratch:
-            extract(archive, Path(scratch) / "tree", drop=places.drop / identifier)
+            extract(archive, Path(scratch) / "tree", nested=entry.nested, drop=places.drop / identifier)
             _merge(Path(scratch) / "tree", directory, archive)
 
 
 def unpacked_by_hand(identifier: str, places: Places = HERE) -> Path | None:
-    """The folder with pictures that the user unpacked, as 7z and rar archives need it; None when there is none."""
+    """Where the user unpacked the set, as 7z and rar archives need it; None without a picture in a folder there."""
     folder = places.drop / identifier
     if not folder.is_dir():
         return None
-    return folder if any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.rglob("*")) else None
+    return folder if any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.glob("*/**/*")) else None
 
 
 def bring_all(places: Places = HERE) -> Iterator[str]:
     """Bring the archives of every set of the catalogue; yields a line for each that is here, and fails at the end."""
     failures = []
     for identifier, entry in catalogue().items():
+        if folder := unpacked_by_hand(identifier, places):
+            yield f"{identifier}: {folder}"
+            continue
         try:
             archives = bring(identifier, entry, places)
             yield f"{identifier}: {', '.join(path.as_posix() for path in archives)}"
@@ -85,9 +88,9 @@ def bring_all(places: Places = HERE) -> Iterator[str]:
         raise UserError("\n".join(failures))
 
 
-def accept_all(identifiers: Sequence[str], places: Places = HERE) -> None:
-    """Record that the licences of these sets are accepted."""
-    known = catalogue()
+def accept_all(identifiers: Sequence[str], own: Mapping[str, Entry], places: Places = HERE) -> None:
+    """Record that the licences of these sets, of the catalogue or the user's `own`, are accepted."""
+    known = {**catalogue(), **own}
     for identifier in identifiers:
         if identifier not in known:
             raise UserError(f"--accept-licence {identifier}: no such set; there are: {', '.join(known)}")
@@ -109,9 +112,19 @@ def _ways(entry: Entry) -> list[dict[str, list[Source]]]:
     return [way for way in ways if way]
 
 
+def _is_here(identifier: str, way: dict[str, list[Source]], places: Places) -> bool:
+    """Whether all archives of this way were fetched before, or put here under their names."""
+    return all(_kept(identifier, part, sources, places) for part, sources in way.items())
+
+
+def _kept(identifier: str, part: str, sources: Sequence[Source], places: Places) -> Path | None:
+    paths = (folder / identifier / part / source.file for folder in (places.store, places.drop) for source in sources)
+    return next((path for path in paths if path.is_file()), None)
+
+
 def _obtain(identifier: str, part: str, sources: Sequence[Source], places: Places) -> Path:
     key = f"{identifier}/{part}" if part else identifier
-    remotes = [Remote(s.kind, s.url, s.id, s.file, s.page, s.sha256, s.size) for s in sources]
+    remotes = [Remote(s.kind, s.url, s.id, s.file, s.page, s.sha256, s.md5, s.size, s.note) for s in sources]
     return obtain(key, remotes, places.store, places.drop, places.lock, places.policy)
 
 
@@ -145,10 +158,8 @@ def _steps(identifier: str, entry: Entry, places: Places) -> tuple[str, ...]:
 
 
 def _steps_of_part(identifier: str, part: str, sources: Sequence[Source], places: Places) -> list[str]:
-    kept = [folder / identifier / part / source.file for folder in (places.store, places.drop) for source in sources]
-    for path in kept:
-        if path.is_file():
-            return [f"here: {path}"]
+    if path := _kept(identifier, part, sources, places):
+        return [f"here: {path}"]
     label = f"{part}: " if part else ""
     return [label + _describe(source, places.drop / identifier / part) for source in sources]
 

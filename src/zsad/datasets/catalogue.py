@@ -24,13 +24,15 @@ Fact = Literal["layout", "expected", "total", "licence", "papers"]
 Counts = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2, max_length=2)]
 
 
-def _hex(value: str) -> str:
-    if not re.fullmatch(r"[0-9a-f]{32}|[0-9a-f]{64}", value):
-        raise ValueError("not a hash in lower-case hex")
-    return value
+def _plain(name: str) -> str:
+    if name in (".", "..") or re.search(r"[/\\]", name):
+        raise ValueError(f"{name!r} is not a plain name: it becomes a folder or a file")
+    return name
 
 
-Hash = Annotated[str, AfterValidator(_hex)]
+Name = Annotated[str, AfterValidator(_plain)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Md5 = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 
 
 class Labels(Block):
@@ -48,13 +50,13 @@ class Source(Block):
     """
 
     kind: Literal["direct", "gdrive", "manual"]
-    file: str
-    part: str = ""
+    file: Name
+    part: Name = ""
     url: str = ""
     id: str = ""
     page: str = ""
-    sha256: Hash | None = None
-    md5: Hash | None = None
+    sha256: Sha256 | None = None
+    md5: Md5 | None = None
     size: int | None = Field(default=None, gt=0)
     by: str = ""
     note: str = ""
@@ -88,7 +90,8 @@ class Entry(Block):
     """What is known of one published dataset.
 
     role: `source` may also train others, `source` names the set that trains for it. layout: form of the official
-    archive; other_forms: forms in which copies come, tried in order. contains: name of a file in the archive → sha256.
+    archive; other_forms: forms in which copies come, tried in order. nested: patterns (`*/part?.zip`) of archives that
+    the archive holds and that are unpacked too. contains: name of a file in the archive → sha256.
     mask_threshold: foreground is grey value > 127 or > 0. unusable_masks: stems of pictures whose mask is empty.
     categories: folder → name in prompts (empty: every folder under its own name). expected: category →
     [normal, anomalous] pictures of the test split, null: not published; total: their sums. papers: whose printed rows
@@ -103,11 +106,12 @@ class Entry(Block):
     fetch: list[Source] = Field(min_length=1)
     layout: LayoutChoice
     other_forms: list[LayoutChoice] = Field(default_factory=list)
-    contains: dict[str, Hash] = Field(default_factory=dict)
+    nested: list[str] = Field(default_factory=list)
+    contains: dict[str, Sha256] = Field(default_factory=dict)
     mask_threshold: Literal["gt127", "nonzero"]
     unusable_masks: list[str] = Field(default_factory=list)
     split: str
-    categories: dict[str, str]
+    categories: dict[Name, str]
     expected: dict[str, Counts | None]
     total: Counts | None = None
     licence: Licence
@@ -165,6 +169,6 @@ def read_entry(path: Path) -> Entry:
         raise UserError(f"{path}: no such file; the catalogue's are in {FOLDER}")
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML: {error}") from error
     return validate(Entry, raw, str(path))

@@ -11,7 +11,7 @@ from zsad.datasets.archives import HERE, Places, unpack, unpacked_by_hand
 from zsad.datasets.catalogue import FOLDER, Entry, catalogued
 from zsad.datasets.images import IMAGE_SUFFIXES
 from zsad.datasets.layouts import Files
-from zsad.datasets.official import READ_SUFFIXES, cut_if_needed, official_entry
+from zsad.datasets.official import READ_SUFFIXES, cut_if_needed, official_entry, read_official
 from zsad.errors import UserError
 from zsad.io import atomic_directory, file_sha256, write_json
 
@@ -56,10 +56,23 @@ def _fetch_official(key: str, params: DatasetParams, directory: Path, places: Pl
         with TemporaryDirectory(dir=directory.parent) as scratch:
             unpack(identifier, entry, Path(scratch), places)
             if not _cut(entry, Path(scratch), directory):
+                _check_form(identifier, entry, Path(scratch), places)
                 for path in Path(scratch).iterdir():
                     path.replace(directory / path.name)
     elif not _cut(entry, folder, directory):
         _write_inventory(folder, f"params.yaml: datasets.{key}.path", directory, READ_SUFFIXES)
+
+
+def _check_form(identifier: str, entry: Entry, root: Path, places: Places) -> None:
+    """UserError that names where the archives lie when their files are not those of the set."""
+    try:
+        read_official(entry, Files(root, tuple(list_images(root, READ_SUFFIXES))))
+    except UserError as error:
+        here = f"{places.store / identifier} or {places.drop / identifier}"
+        told = str(error).replace(str(root), identifier)
+        raise UserError(
+            f"{told}\n{identifier}: remove the wrong archive from {here} and run the command again"
+        ) from error
 
 
 def _cut(entry: Entry, root: Path, directory: Path) -> bool:

@@ -3,6 +3,7 @@
 Every archive is judged by its sha256 before use, every time: the published one, else the one of its first use.
 """
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -32,7 +33,8 @@ class Remote:
     """One source of an archive. Sources that share `file` are mirrors of the same bytes.
 
     url: of a direct one. id: of a file on Google Drive. file: name under which the archive is kept and looked for.
-    page: where people find it. sha256: published hash, if any. size: in bytes, if known.
+    page: where people find it. sha256, md5: published hashes, if any. size: in bytes, if known.
+    note: what people who fetch it by hand should know.
     """
 
     kind: Literal["direct", "gdrive", "manual"]
@@ -41,7 +43,9 @@ class Remote:
     file: str = ""
     page: str = ""
     sha256: str | None = None
+    md5: str | None = None
     size: int | None = None
+    note: str = ""
 
     @property
     def address(self) -> str:
@@ -116,7 +120,7 @@ class _Search:
                 f"{self.key}: no usable archive" + (":" if self.failures else " here yet"),
                 *(f"  {failure}" for failure in self.failures),
                 f"By hand: download {remote.file} from {remote.page or remote.address}, "
-                f"put it into {self.drop}/ and run the command again",
+                f"put it into {self.drop}/ and run the command again" + (f" ({remote.note})" if remote.note else ""),
             ]
         )
 
@@ -157,16 +161,21 @@ class _Search:
         if not path.is_file():
             return False
         problem = wrong_content(path.name, read_head(path))
-        problem = f"is {problem}" if problem else self._problem(path, remote, path.as_posix())
+        problem = f"is {problem}" if problem else self._problem(path, remote)
         if problem:
             self._failed(str(path), problem)
         return not problem
 
-    def _problem(self, path: Path, remote: Remote, source: str) -> str:
-        """Why `path` is not the archive; empty when it is. One without a known hash is recorded at its first use."""
+    def _problem(self, path: Path, remote: Remote, source: str = "") -> str:
+        """Why `path` is not the archive; empty when it is.
+
+        Without a known hash, one that comes from an address, `source`, is recorded; what a user put here may be wrong.
+        """
         digest = file_sha256(path)
         if published := self._published(remote):
             return "" if digest in published else f"sha256 is {digest}, published is {' or '.join(sorted(published))}"
+        if (md5 := self._published_md5(remote)) and (found := _file_md5(path)) not in md5:
+            return f"md5 is {found}, published is {' or '.join(sorted(md5))}"
         if seen := recall(self.lock, self.key, remote.file):
             return "" if digest == seen.sha256 else _changed(digest, seen, self.lock)
         size = path.stat().st_size
@@ -174,12 +183,16 @@ class _Search:
             return f"it has {size} bytes, expected {remote.size}"
         if problem := incomplete(path):
             return problem
-        today = datetime.now(UTC).date().isoformat()
-        record(self.lock, self.key, remote.file, Seen(digest, size, source, today))
+        if source:
+            today = datetime.now(UTC).date().isoformat()
+            record(self.lock, self.key, remote.file, Seen(digest, size, source, today))
         return ""
 
     def _published(self, remote: Remote) -> set[str]:
         return {other.sha256.lower() for other in self.remotes if other.file == remote.file and other.sha256}
+
+    def _published_md5(self, remote: Remote) -> set[str]:
+        return {other.md5.lower() for other in self.remotes if other.file == remote.file and other.md5}
 
     def _failed(self, where: str, why: str) -> None:
         self.failures.append(f"{where}: {why}")
@@ -188,6 +201,11 @@ class _Search:
 
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file()) if folder.is_dir() else []
+
+
+def _file_md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def _changed(digest: str, seen: Seen, lock: Path) -> str:
