@@ -1,7 +1,6 @@
 """Published sets from their archives: licence, parts, what the user unpacked, and a plan that touches no network."""
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
@@ -11,7 +10,7 @@ import yaml
 
 from tests.archives import write_zip
 from tests.fetching import HASTY
-from tests.http_server import File, Server, serve
+from tests.http_server import File, Server
 from zsad.__main__ import main
 from zsad.config import DatasetParams
 from zsad.datasets import archives, licences
@@ -22,13 +21,6 @@ from zsad.datasets.index import build_manifest
 from zsad.errors import UserError
 
 MASK_PATH, IMAGE_PATH = "Masks/a.png", "Images/a.png"
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    with serve() as running:
-        yield running
 
 
 @pytest.fixture

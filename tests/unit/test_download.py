@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -14,24 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.fetching import BODY, HASTY, OTHER, WAITS, Obtain, direct, fetcher, make_zip
-from tests.http_server import Answer, File, Server, serve
+from tests.fetching import BODY, HASTY, OTHER, WAITS, Obtain, direct, make_zip
+from tests.http_server import Answer, File, Server
 from zsad.datasets.transport.download import PATIENT, Policy
 from zsad.errors import UserError
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    WAITS.clear()
-    with serve() as running:
-        yield running
-
-
-@pytest.fixture
-def fetch(tmp_path: Path) -> Obtain:
-    return fetcher(tmp_path)
-
 
 # Connections that break
 

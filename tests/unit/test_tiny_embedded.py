@@ -91,10 +91,9 @@ def test_image_features_tell_more_than_hand_written_prompts_point_at() -> None:
 @torch.no_grad()
 def labelled_patches(network: open_clip.CLIP, kinds: list[str]) -> tuple[torch.Tensor, torch.Tensor]:
     """Unit features [N, C] of the first V-V stream's patches in 60 rendered pictures, and which are defective [N]."""
-    mean, std = (torch.tensor(embedded.config()["preprocess_cfg"][k]).view(3, 1, 1) * 255 for k in ("mean", "std"))
     pictures = list(evaluate.rendered(kinds, 60, seed=20_000))
-    pixels = torch.from_numpy(np.stack([p.pixels for p in pictures])).permute(0, 3, 1, 2)
-    patches = F.normalize(model.encode_image(network, (pixels - mean) / std).patches[0], dim=-1)
+    pixels = model.normaliser(embedded.config())(np.stack([p.pixels for p in pictures]))
+    patches = F.normalize(model.encode_image(network, pixels).patches[0], dim=-1)
     shares = np.stack([patch_shares(p.mask, 8) for p in pictures if p.mask is not None])
     return patches.flatten(0, 1), torch.from_numpy(shares.ravel() > 0.25)
 

@@ -1,31 +1,17 @@
 """The order of sources: what is here, what the user dropped, mirrors, Google Drive; and trust on first use."""
 
 import sys
-from collections.abc import Iterator
 from hashlib import md5, sha256
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
-from tests.fetching import BODY, HASTY, OTHER, SHA, WAITS, Obtain, direct, drop, fetcher
-from tests.http_server import Answer, File, Server, serve
+from tests.fetching import BODY, HASTY, OTHER, SHA, Obtain, direct, drop
+from tests.http_server import Answer, File, Server
 from zsad.datasets.transport.download import Policy
 from zsad.datasets.transport.transfer import Remote, obtain
 from zsad.errors import UserError
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    WAITS.clear()
-    with serve() as running:
-        yield running
-
-
-@pytest.fixture
-def fetch(tmp_path: Path) -> Obtain:
-    return fetcher(tmp_path)
 
 
 def test_a_published_md5_is_checked_and_the_sha256_recorded(server: Server, fetch: Obtain, tmp_path: Path) -> None:

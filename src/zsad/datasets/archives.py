@@ -1,7 +1,7 @@
 """A published set from its archives: which to bring, from where, and all of them unpacked into one folder."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -124,7 +124,7 @@ def _kept(identifier: str, part: str, sources: Sequence[Source], places: Places)
 
 def _obtain(identifier: str, part: str, sources: Sequence[Source], places: Places) -> Path:
     key = f"{identifier}/{part}" if part else identifier
-    remotes = [Remote(s.kind, s.url, s.id, s.file, s.page, s.sha256, s.md5, s.size, s.note) for s in sources]
+    remotes = [Remote(**source.model_dump(include={field.name for field in fields(Remote)})) for source in sources]
     return obtain(key, remotes, places.store, places.drop, places.lock, places.policy)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from zsad.config import DatasetParams
 from zsad.datasets.fetch import INVENTORY, RAW, list_images
 from zsad.datasets.images import IMAGE_SUFFIXES, is_rotated_by_exif, read_image, read_mask
-from zsad.datasets.layouts import SHOWN, Files, Item, listed, mvtec_layout
+from zsad.datasets.layouts import Files, Item, fail, listed, mvtec_layout
 from zsad.datasets.manifest import MANIFESTS, Manifest, Row, write_manifest
 from zsad.datasets.official import READ_SUFFIXES, official_entry, read_official
 from zsad.datasets.registry import Entry, demo_entry
@@ -120,10 +120,7 @@ def _files(key: str, params: DatasetParams, raw: Path) -> tuple[Path, list[str]]
 
 def _inspect_all(root: Path, items: Sequence[Item], rule: str) -> list[_Fact]:
     facts = _in_threads(lambda item: _inspect(root, item, rule), items)
-    problems = [str(fact) for fact in facts if isinstance(fact, UserError)]
-    if problems:
-        more = [f"… and {len(problems) - 5 * SHOWN} more"] if len(problems) > 5 * SHOWN else []
-        raise UserError("\n".join([*problems[: 5 * SHOWN], *more]))
+    fail([str(fact) for fact in facts if isinstance(fact, UserError)])
     return [fact for fact in facts if isinstance(fact, _Fact)]
 
 

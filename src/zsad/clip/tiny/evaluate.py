@@ -86,13 +86,10 @@ def state_axis(network: open_clip.CLIP, noun: str) -> Tensor:
 @torch.inference_mode()
 def figures(network: open_clip.CLIP, pictures: Iterable[Picture], noun: str) -> Figures:
     """Image AUROC of both class tokens and of the largest patch; pixel AUROC of both V-V streams."""
-    axis_C, preprocess = state_axis(network, noun), embedded.config()["preprocess_cfg"]
-    mean, std = (torch.tensor(preprocess[k]).view(3, 1, 1) * 255 for k in ("mean", "std"))
+    axis_C, prepare = state_axis(network, noun), model.normaliser(embedded.config())
     labels, scores, pixels = [], [], []
     for picture in pictures:
-        image = model.encode_image(
-            network, (torch.from_numpy(picture.pixels).permute(2, 0, 1).float()[None] - mean) / std
-        )
+        image = model.encode_image(network, prepare(picture.pixels[None]))
         first_N, late_N, _ = F.normalize(image.patches[:, 0], dim=-1) @ axis_C
         cls_score, raw_score = (float(F.normalize(f[0], dim=-1) @ axis_C) for f in (image.cls, image.raw_cls))
         labels.append(picture.anomalous)

@@ -4,6 +4,7 @@ Shape suffixes: B images or texts, L tokens (class token first), C channels = jo
 """
 
 import copy
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import open_clip
@@ -35,6 +36,12 @@ def build(config: dict[str, Any], vocabulary: int) -> open_clip.CLIP:
     model_cfg = copy.deepcopy(config["model_cfg"])
     model_cfg["text_cfg"]["vocab_size"] = vocabulary
     return open_clip.CLIP(**model_cfg)
+
+
+def normaliser(config: dict[str, Any]) -> Callable[[Any], Tensor]:
+    """What turns bytes [B, H, W, 3], array or tensor, into the image tower's input [B, 3, H, W]."""
+    mean, std = (torch.tensor(config["preprocess_cfg"][name]).view(3, 1, 1) * 255 for name in ("mean", "std"))
+    return lambda pixels_BHWC: (torch.as_tensor(pixels_BHWC).permute(0, 3, 1, 2).float() - mean) / std
 
 
 @torch.no_grad()

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -54,8 +53,7 @@ class Pretraining:
         self.student = Student(config.architecture["model_cfg"]["vision_cfg"]["width"])
         self.trained = nn.ModuleList([self.model, self.student])
         self.optimizers = _optimizers(self.trained, config)
-        preprocess = config.architecture["preprocess_cfg"]
-        self.mean, self.std = (torch.tensor(preprocess[k]).view(3, 1, 1) * 255 for k in ("mean", "std"))
+        self.prepare = model.normaliser(config.architecture)
 
     @property
     def checkpoint(self) -> Path:
@@ -115,10 +113,6 @@ class Pretraining:
         self.step += 1
         values = {name: round(value.item(), 6) for name, value in terms._asdict().items()}
         return {"step": self.step, **values, "scale": round(self.model.logit_scale.exp().item(), 4)}
-
-    def prepare(self, pixels_BHWC: NDArray[np.uint8]) -> Tensor:
-        """Bytes to the normalised input [B, 3, H, W] of the image tower."""
-        return (torch.as_tensor(pixels_BHWC).permute(0, 3, 1, 2).float() - self.mean) / self.std
 
     def finish(self) -> None:
         """Lock the image tower, teach a new text tower and write the model."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from zsad.datasets.layouts.base import SHOWN, Files, Item, Layout, listed
+from zsad.datasets.layouts.base import Files, Item, Layout, fail, listed
 from zsad.datasets.layouts.class_folders import CLASS_FOLDERS, CLASS_FOLDERS_PAIRS
 from zsad.datasets.layouts.crops import CUT, CUTTERS
 from zsad.datasets.layouts.csv_labels import CSV_LABELS
@@ -15,7 +15,7 @@ from zsad.datasets.layouts.mvtec import MVTEC_LIKE, mvtec_layout
 from zsad.datasets.layouts.suffix_pairs import SUFFIX_PAIRS
 from zsad.datasets.layouts.visa_csv import VISA_CSV
 
-__all__ = ["CUTTERS", "LAYOUTS", "SHOWN", "Files", "Item", "Layout", "listed", "mvtec_layout"]
+__all__ = ["CUTTERS", "LAYOUTS", "Files", "Item", "Layout", "fail", "listed", "mvtec_layout"]
 
 LAYOUTS: Mapping[str, Layout[Any]] = {
     "class_folders": CLASS_FOLDERS,

@@ -70,9 +70,7 @@ class Files:
 
     def fail(self, problems: Sequence[str]) -> None:
         """UserError with all problems, one a line; nothing when there are none."""
-        if problems:
-            more = [f"… and {len(problems) - 5 * SHOWN} more"] if len(problems) > 5 * SHOWN else []
-            raise UserError("\n".join([*(f"{self.root}: {problem}" for problem in problems[: 5 * SHOWN]), *more]))
+        fail([f"{self.root}: {problem}" for problem in problems])
 
 
 class Options(Block):
@@ -132,6 +130,13 @@ def listed(names: Sequence[str]) -> str:
     """The first names of a list, and how many more there are."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
+
+
+def fail(problems: Sequence[str]) -> None:
+    """UserError with the first problems, one a line, and how many more there are; nothing when there are none."""
+    if problems:
+        more = [f"… and {len(problems) - 5 * SHOWN} more"] if len(problems) > 5 * SHOWN else []
+        raise UserError("\n".join([*problems[: 5 * SHOWN], *more]))
 
 
 def pair_by_stem(pictures: Iterable[str], masks: Iterable[str], suffix: str = "") -> tuple[dict[str, str], list[str]]:

@@ -1,0 +1,22 @@
+"""Fixtures of several unit tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.fetching import WAITS, Obtain, fetcher
+from tests.http_server import Server, serve
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    WAITS.clear()
+    with serve() as running:
+        yield running
+
+
+@pytest.fixture
+def fetch(tmp_path: Path) -> Obtain:
+    return fetcher(tmp_path)
