@@ -15,6 +15,7 @@ from zsad.errors import UserError
 from zsad.io import content_hash, file_sha256, read_json, write_json
 
 PACKAGE = Path(zsad.__file__).parent
+CONTRACTS = ("base", "few_shot")  # learner files that hold no method
 BASE = Path("data/code")
 WEIGHTS = Path("data/weights")
 
@@ -35,7 +36,7 @@ def write_code(params: Params, key: str) -> None:
 
 def methods() -> str:
     """Names of the methods on disk, for messages."""
-    return ", ".join(sorted(f.stem for f in _learner_file("base").parent.glob("[a-z]*.py") if f.stem != "base"))
+    return ", ".join(sorted(f.stem for f in _learner_file("base").parent.glob("[a-z]*.py") if f.stem not in CONTRACTS))
 
 
 def learner_files(method: str) -> list[Path]:

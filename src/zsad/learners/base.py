@@ -112,6 +112,7 @@ class Learner(nn.Module):
 
     Config: ClassVar[type[LearnerConfig]] = LearnerConfig
     trained: ClassVar[bool] = True
+    few_shot: ClassVar[bool] = False  # adapted to a target from a few of its normal pictures: see few_shot.py
     openai_activation: ClassVar[Activation] = "quickgelu"
     position_resize: ClassVar[PositionResize] = "bilinear"
     upsample: ClassVar[Upsample] = "bilinear"
