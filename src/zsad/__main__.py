@@ -79,6 +79,8 @@ def _parser() -> argparse.ArgumentParser:
     command("code", _code, "write the digest of a configuration's method", "key")
     train = command("train", _train, "train a configuration on an auxiliary source, all seeds", "key", "source")
     train.add_argument("--seed", type=int, help="only this seed")
+    adapt = command("adapt", _adapt, "adapt a few-shot configuration to a target, all seeds", "key", "dataset")
+    adapt.add_argument("--seed", type=int, help="only this seed")
     imports = command(
         "import", _import, "check an official checkpoint and write it to data/imported as one of ours", "method", "file"
     )
@@ -97,7 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("model", help="key of params.yaml, models:/KEY@champion, or a .safetensors checkpoint")
     predict.add_argument("paths", nargs="+", metavar="path", help="dataset key, or files and folders")
     predict.add_argument("--out", type=Path, default=Path("predictions"), help="where results go (%(default)s)")
-    predict.add_argument("--object", default="object", help="class name, for learners whose prompts hold one")
+    predict.add_argument("--object", help="class name, for learners whose prompts hold one (default: object)")
+    predict.add_argument("--category", help="of a few-shot model: which of its categories the pictures are of")
     command("score", _score, "predictions + masks → metrics/cells/KEY/DATASET.json", "key", "dataset")
     command("aggregate", _aggregate, "cells → leaderboard and summary")
     command("register", _register, "put strict configurations into the MLflow model registry")
@@ -170,18 +173,29 @@ def _code(arguments: argparse.Namespace) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from zsad import journal, tracking
     from zsad.train import train
 
-    path = journal.journal_path(arguments.key, arguments.source)
+    _journalled(train, arguments.key, arguments.source, arguments.seed)
+
+
+def _adapt(arguments: argparse.Namespace) -> None:
+    from zsad.adapt import adapt
+
+    _journalled(adapt, arguments.key, arguments.dataset, arguments.seed)
+
+
+def _journalled(run: Callable[..., bool], key: str, source: str, seed: int | None) -> None:
+    """Train or adapt, with a journal of it that is sent to MLflow in the end."""
+    from zsad import journal, tracking
+
+    path = journal.journal_path(key, source)
     log = journal.Journal(path)
 
     def report(event: str, **fields: Any) -> None:
         log.append(event, **fields, **({"tags": journal.lineage()} if event == "start" else {}))
         log.append("system", **journal.system_sample())
 
-    seeds = None if arguments.seed is None else [arguments.seed]
-    if train(load_params(), arguments.key, arguments.source, report, seeds):
+    if run(load_params(), key, source, report, None if seed is None else [seed]):
         tracking.send(path)
 
 
@@ -210,7 +224,8 @@ def _predict(arguments: argparse.Namespace) -> None:
     registered = arguments.model.startswith("models:/")
     checkpoint = model_registry.resolve(arguments.model) if registered else Path(arguments.model)
     paths = [Path(path) for path in arguments.paths]
-    failed = predict_paths(load_predictor(checkpoint), paths, arguments.out, arguments.object)
+    predictor = load_predictor(checkpoint)
+    failed = predict_paths(predictor, paths, arguments.out, arguments.object, arguments.category)
     print(f"{arguments.out / 'scores.csv'} written")
     if failed:
         raise UserError(f"{failed} pictures could not be read; their rows in {arguments.out}/scores.csv say why")
@@ -218,21 +233,21 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def _predict_stage(arguments: argparse.Namespace) -> None:
-    from zsad.cells import skip_own_source
+    from zsad.cells import skip_not_applicable
     from zsad.progress import log
 
     params = load_params()
-    if arguments.model not in params.learners and len(arguments.paths) == 1:
+    if arguments.model not in params.configurations and len(arguments.paths) == 1:
         params.configuration(arguments.model)  # says what there is
     if len(arguments.paths) != 1:
         raise UserError(f"{arguments.model}: is a key of params.yaml and takes one dataset; pictures need a model")
     dataset = arguments.paths[0]
     params.dataset(dataset)
-    if reason := skip_own_source(params, arguments.model, dataset):
+    if reason := skip_not_applicable(params, arguments.model, dataset):
         log(f"nothing to predict: {reason}")
         return
     from zsad.predict import predict_dataset
-    from zsad.train import choose_device
+    from zsad.training_cell import choose_device
 
     predict_dataset(params, arguments.model, dataset, choose_device(params))
 

@@ -36,7 +36,8 @@ def aggregate(params: Params, tables: Path = TABLES) -> None:
     write_text(tables / "leaderboard.csv", frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
     write_text(tables / "leaderboard.md", markdown(cells, demo_sets(params)))
     write_json(
-        tables / "summary.json", {key: summary([c for c in scored if c["learner"] == key]) for key in params.learners}
+        tables / "summary.json",
+        {key: summary([c for c in scored if c["learner"] == key]) for key in params.configurations},
     )
 
 
@@ -69,11 +70,10 @@ def summary(cells: Sequence[Cell]) -> dict[str, Any]:
 def markdown(cells: Sequence[Cell], demo: Sequence[str]) -> str:
     """The leaderboard for people: one table per track, with the settings that its numbers depend on."""
     scored = [cell for cell in cells if not cell["reason"]]
-    tracks = {"Zero-shot": [c for c in scored if not c["shots"]], "Few-shot": [c for c in scored if c["shots"]]}
     parts = ["# Leaderboard", *_demo_note(scored, demo), *_settings(scored)]
-    for title, members in tracks.items():
-        if members:
-            parts += [f"## {title}", _table(members)]
+    for shots in sorted({cell["shots"] for cell in scored}):
+        members = [cell for cell in scored if cell["shots"] == shots]
+        parts += [f"## {f'{shots}-shot' if shots else 'Zero-shot'}", _table(members)]
     return "\n\n".join([*parts, *_omissions(cells)]) + "\n"
 
 
@@ -148,9 +148,8 @@ def over_datasets(cells: Sequence[Cell]) -> tuple[dict[str, float | None], dict[
 
 def _line(cell: Cell, dataset: str, domain: str, mean: dict[str, Any], sd: dict[str, Any]) -> dict[str, str]:
     head = {name: str(cell[name] or "–") for name in ("learner", "protocol", "source")}
-    shots = {"shots": str(cell["shots"])} if cell["shots"] else {}
     numbers = {short: _number(mean[metric], sd[metric]) for metric, short in SHORT.items()}
-    return {**head, **shots, "dataset": dataset, "domain": domain, "seeds": str(len(cell["seeds"])), **numbers}
+    return {**head, "dataset": dataset, "domain": domain, "seeds": str(len(cell["seeds"])), **numbers}
 
 
 def _number(mean: float | None, sd: float | None) -> str:

@@ -22,9 +22,10 @@ class Candidate:
     cells: list[dict[str, Any]]
 
     @property
-    def key(self) -> str:
-        """Configuration, and name of the registered model."""
-        return str(self.training.start["learner"])
+    def name(self) -> str:
+        """Name of the registered model: the configuration; `<configuration>__<dataset>` where it is adapted to one."""
+        start = self.training.start
+        return f"{start['learner']}__{start['source']}" if start.get("shots") else str(start["learner"])
 
     @property
     def tags(self) -> dict[str, str]:
@@ -32,7 +33,8 @@ class Candidate:
         start = self.training.start
         means = {f"mean.{name}": f"{value:.4f}" for name, value in target_means(self.cells).items()}
         return {
-            **{name: start[name] for name in ("protocol", "method", "source", "config_hash")},
+            **{name: start[name] for name in ("learner", "protocol", "method", "source", "config_hash")},
+            "shots": str(start.get("shots", 0)),
             "checkpoint_sha256": self.training.checkpoints[self.seed],
             "dataset_hash": start["dataset"]["hash"],
             "seed": self.seed,
@@ -52,25 +54,37 @@ def checkpoint_file(training: Training, seed: str) -> Path:
 
 
 def candidates(params: Params, trainings: list[Training]) -> list[Candidate]:
-    """Each strict configuration's most used source: ties go to the one that comes first under `sources`."""
-    found = []
+    """Of each strict zero-shot configuration its most used source; of each few-shot one every target."""
+    strict = [key for key in params.configurations if params.configuration(key).protocol == "strict"]
     by_cell = {training.cell: training for training in trainings}
-    for key in params.learners:
-        configuration = params.configuration(key)
-        if configuration.protocol != "strict":
-            continue
-        used = [configuration.source_for(params, dataset) for dataset in params.datasets]
-        serves = Counter(s for s, dataset in zip(used, params.datasets, strict=True) if s != dataset)
-        if not serves:
-            continue
-        source = max(params.sources, key=lambda name: serves[name])
-        training = by_cell.get(f"{key}/{source}")
-        if training is None:
-            where = CHECKPOINTS / key / source / "checkpoint.json"
-            raise UserError(f"{where}: no checkpoint to register; run `dvc repro train@{key}-{source}`")
-        first = str(training.start["params"]["seeds"][0])
-        found.append(Candidate(training, first, serves[source], read_cells(params, training)))
+    found = []
+    for key in strict:
+        if key in params.few_shot:
+            adapted = [by_cell[cell] for dataset in params.datasets if (cell := f"{key}/{dataset}") in by_cell]
+            found += [_candidate(params, training, targets=1) for training in adapted]
+        elif used := _most_used(params, key):
+            source, targets = used
+            if (training := by_cell.get(f"{key}/{source}")) is None:
+                where = CHECKPOINTS / key / source / "checkpoint.json"
+                raise UserError(f"{where}: no checkpoint to register; run `dvc repro train@{key}-{source}`")
+            found.append(_candidate(params, training, targets))
     return found
+
+
+def _candidate(params: Params, training: Training, targets: int) -> Candidate:
+    first = str(training.start["params"]["seeds"][0])
+    return Candidate(training, first, targets, read_cells(params, training))
+
+
+def _most_used(params: Params, key: str) -> tuple[str, int] | None:
+    """(source that serves most targets, how many): ties go to the one that comes first under `sources`."""
+    configuration = params.configuration(key)
+    used = [configuration.source_for(params, dataset) for dataset in params.datasets]
+    serves = Counter(s for s, dataset in zip(used, params.datasets, strict=True) if s != dataset)
+    if not serves:
+        return None
+    source = max(params.sources, key=lambda name: serves[name])
+    return source, serves[source]
 
 
 def check_files(training: Training) -> None:
@@ -78,5 +92,6 @@ def check_files(training: Training) -> None:
     for seed, digest in training.checkpoints.items():
         file = checkpoint_file(training, seed)
         if not file.is_file() or file_sha256(file) != digest:
-            remedy = f"run `dvc repro -f train@{training.cell.replace('/', '-')}`"
+            stage = "adapt" if training.start.get("shots") else "train"
+            remedy = f"run `dvc repro -f {stage}@{training.cell.replace('/', '-')}`"
             raise UserError(f"{file}: not the file that checkpoint.json beside it tells of; {remedy}")

@@ -17,7 +17,7 @@ def read_record(key: str, source: str) -> dict[str, Any]:
     """checkpoint.json of a training cell."""
     path = CHECKPOINTS / key / source / "checkpoint.json"
     if not path.is_file():
-        raise UserError(f"{path}: not found; run `dvc repro train@{key}-{source}`")
+        raise UserError(f"{path}: not found; run `zsad train` or `zsad adapt`, {key} {source}, or `dvc repro`")
     record: dict[str, Any] = read_json(path)
     return record
 
@@ -32,24 +32,32 @@ def why_unused(configuration: Configuration, source: str) -> str | None:
 
 
 def training_set(record: dict[str, Any]) -> str | None:
-    """The set that a checkpoint was trained on, by its record; None for an untrained method."""
+    """The auxiliary set that a checkpoint was trained on, by its record; None for untrained and few-shot methods."""
     source: str = record["source"]
-    return None if record.get("trained") is False else source
+    return None if record.get("trained") is False or "shots" in record else source
 
 
-def skip_own_source(params: Params, key: str, dataset: str) -> str | None:
-    """If `key` was trained on `dataset`, record that predictions have no meaning there and return why."""
+def why_not_applicable(params: Params, key: str, dataset: str) -> str | None:
+    """Why predictions of `key` have no meaning on `dataset`, or None."""
     configuration = params.configuration(key)
     source = configuration.source_for(params, dataset)
-    if source != dataset or training_set(read_record(key, source)) is None:
+    record = read_record(key, source)
+    if configuration.shots:
+        return record.get("unused")
+    return f"{key} is trained on {dataset}" if training_set(record) == dataset else None
+
+
+def skip_not_applicable(params: Params, key: str, dataset: str) -> str | None:
+    """If predictions of `key` have no meaning on `dataset`, record that and return why."""
+    reason = why_not_applicable(params, key, dataset)
+    if reason is None:
         return None
-    reason = f"{key} is trained on {dataset}"
-    manifest = load_manifest(dataset)
+    configuration, manifest = params.configuration(key), load_manifest(dataset)
     info = PredictionInfo(
         learner=key,
         method=configuration.method,
         protocol=configuration.protocol,
-        source=source,
+        source=None if configuration.shots else configuration.source_for(params, dataset),
         shots=configuration.shots,
         dataset=dataset,
         seeds=[],

@@ -1,10 +1,16 @@
-"""Checkpoints: one safetensors file per seed that holds everything needed to predict, and the record beside them."""
+"""Checkpoints: one safetensors file per seed that holds everything needed to predict.
 
+A zero-shot learner is one model for whatever comes. A few-shot one is a model per category of its target: their tensors
+stand in one file as `<category>/<tensor>`.
+"""
+
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from zsad.clip import weights
 from zsad.clip.backbone import Clip, load_clip
@@ -12,14 +18,18 @@ from zsad.code import WEIGHTS
 from zsad.config import Configuration, Protocol
 from zsad.errors import UserError
 from zsad.io import file_sha256, read_json, read_tensors, write_tensors
-from zsad.learners.base import Learner, build_config, learner_class
+from zsad.learners.base import Learner, build_config, learner_class, make_learner
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class Header:
-    """What a checkpoint says of itself: the metadata of its file."""
+    """What a checkpoint says of itself: the metadata of its file.
+
+    source: the set it was trained on, or adapted to; categories: of a few-shot checkpoint, by name: `prompt_name`,
+    `support` (paths of the pictures it was adapted to, below the set's root).
+    """
 
     learner: str
     method: str
@@ -32,26 +42,60 @@ class Header:
     dataset_hash: str
     format: int = FORMAT
     imported: dict[str, str] | None = None  # the official file: name, sha256
+    shots: int | None = None
+    categories: dict[str, Any] | None = None
 
 
-def save(path: Path, learner: Learner, header: Header) -> str:
-    """Write the file; returns its sha256."""
+def save(path: Path, learner: Learner | Mapping[str, Learner], header: Header) -> str:
+    """Write the file, of one learner or of a learner for each category; returns its sha256."""
     metadata = {name: value for name, value in asdict(header).items() if value is not None}
-    write_tensors(path, learner.checkpoint(), metadata)
+    if isinstance(learner, Learner):
+        tensors = learner.checkpoint()
+    else:
+        tensors = {f"{c}/{name}": t for c, own in learner.items() for name, t in own.checkpoint().items()}
+    write_tensors(path, tensors, metadata)
     return file_sha256(path)
 
 
 def load(path: Path, clip: Clip | None = None, device: torch.device | None = None) -> tuple[Learner, Header]:
-    """The learner of a checkpoint, ready to score. `clip`: reuse these towers; otherwise its own are found."""
+    """The learner of a checkpoint that serves any category, ready to score. `clip`, `device`: as in `load_all`."""
+    learners, header = load_all(path, clip, device)
+    if "" not in learners:
+        raise UserError(f"{path}: a few-shot checkpoint holds a model for each of: {', '.join(learners)}")
+    return learners[""], header
+
+
+def load_all(
+    path: Path, clip: Clip | None = None, device: torch.device | None = None
+) -> tuple[dict[str, Learner], Header]:
+    """The learners of a checkpoint by category, ready to score; "" serves any category (zero-shot).
+
+    clip: reuse these towers; otherwise its own are found, and put on `device`.
+    """
     tensors, metadata = read_tensors(path)
     header = _header(metadata, path)
     clip = clip or clip_of(header, device or torch.device("cpu"))
     if (clip.sha256, clip.image_size) != (header.backbone["sha256"], header.backbone["image_size"]):
         raise UserError(f"{path}: trained on another backbone ({header.backbone}); train it again: `dvc repro`")
     config = build_config(header.method, header.settings, f"{path}: settings")
-    learner = learner_class(header.method)(config, clip, header.protocol).to(clip.device)
-    learner.restore(tensors, path)
-    return learner.eval(), header
+    learners = {}
+    for category, own in _by_category(tensors, header, path).items():
+        learner = make_learner(header.method, config, clip, header.protocol, header.shots or 0)
+        learner.restore(own, path)
+        learners[category] = learner.eval()
+    return learners, header
+
+
+def _by_category(tensors: dict[str, Tensor], header: Header, path: Path) -> dict[str, dict[str, Tensor]]:
+    if header.categories is None:
+        return {"": tensors}
+    found: dict[str, dict[str, Tensor]] = {category: {} for category in header.categories}
+    for name, tensor in tensors.items():
+        category, _, inner = name.partition("/")
+        if category not in found:
+            raise UserError(f"{path}: not a checkpoint of this configuration: unknown {name}")
+        found[category][inner] = tensor
+    return found
 
 
 def read_header(path: Path) -> Header:

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -102,6 +103,20 @@ class LearnerParams(BaseModel):
     per_source: dict[Identifier, SourceSettings] = {}
 
 
+class FewShotParams(BaseModel):
+    """A configuration that is adapted to each target from `shots` of its normal pictures, category by category.
+
+    Every other key is a setting of the method, checked by it.
+    """
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    method: Identifier | None = None
+    protocol: Protocol = "strict"
+    backbone: Identifier = "default"
+    shots: int = Field(ge=1)
+
+
 class MetricsParams(Block):
     """How pixel metrics are computed; printed with every table."""
 
@@ -128,8 +143,20 @@ class Params(Block):
     sources: dict[Identifier, SourceParams]
     datasets: dict[Identifier, DatasetParams]
     learners: dict[Identifier, LearnerParams]
+    few_shot: dict[Identifier, FewShotParams] = {}
     metrics: MetricsParams = MetricsParams()
     gate: GateParams
+
+    @model_validator(mode="after")
+    def _has_each_key_once(self) -> "Params":
+        if both := self.learners.keys() & self.few_shot.keys():
+            raise ValueError(f"{', '.join(sorted(both))} stands under `learners` and under `few_shot`; rename one")
+        return self
+
+    @property
+    def configurations(self) -> tuple[str, ...]:
+        """Keys of all configurations: rows of the leaderboard."""
+        return (*self.learners, *self.few_shot)
 
     def dataset(self, key: str) -> DatasetParams:
         """The entry `datasets.<key>`."""
@@ -140,44 +167,57 @@ class Params(Block):
         return _lookup(self.backbones, key, "backbones")
 
     def configuration(self, key: str) -> "Configuration":
-        """The configuration `learners.<key>`, its method and backbone resolved."""
-        block = _lookup(self.learners, key, "learners")
+        """The configuration `learners.<key>` or `few_shot.<key>`, its method and backbone resolved."""
+        if key in self.few_shot:
+            return self._resolved(key, self.few_shot[key], shots=self.few_shot[key].shots)
+        block = _lookup(self.learners, key, "learners", others=self.few_shot)
         if block.imported is not None and block.source is None:
             raise UserError(
                 f"params.yaml: learners.{key}.source: required beside `imported`: name the dataset that these weights"
                 " were trained on, so that they are not evaluated there; with one file for each, write"
                 " per_source: {DATASET: {imported: FILE}}"
             )
-        backbone = self.backbone(block.backbone)
-        return Configuration(
-            key=key,
-            method=block.method or key,
-            protocol=block.protocol,
+        return self._resolved(
+            key,
+            block,
             source=block.source,
-            backbone_key=block.backbone,
-            backbone=backbone,
-            settings=dict(block.model_extra or {}),
             per_source={name: dict(own.model_extra or {}) for name, own in block.per_source.items()},
             imported=block.imported,
             imported_per_source={name: own.imported for name, own in block.per_source.items() if own.imported},
         )
 
+    def _resolved(self, key: str, block: LearnerParams | FewShotParams, **own: Any) -> "Configuration":
+        return Configuration(
+            key=key,
+            method=block.method or key,
+            protocol=block.protocol,
+            backbone_key=block.backbone,
+            backbone=self.backbone(block.backbone),
+            settings=dict(block.model_extra or {}),
+            **own,
+        )
+
 
 @dataclass(frozen=True)
 class Configuration:
-    """A resolved `learners.<key>` block: what one row of the leaderboard stands for."""
+    """A resolved `learners.<key>` or `few_shot.<key>` block: what one row of the leaderboard stands for."""
 
     key: str
     method: str
     protocol: Protocol
-    source: str | None
     backbone_key: str
     backbone: BackboneParams
     settings: dict[str, Any]
-    per_source: dict[str, dict[str, Any]]
-    shots: int = 0
+    source: str | None = None
+    per_source: dict[str, dict[str, Any]] = field(default_factory=dict)
+    shots: int = 0  # 0: a zero-shot learner, trained on an auxiliary source or not at all
     imported: str | None = None
     imported_per_source: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """Its block in params.yaml, for messages."""
+        return f"{'few_shot' if self.shots else 'learners'}.{self.key}"
 
     def settings_for(self, source: str) -> dict[str, Any]:
         """The method's settings when trained on `source`: constants may follow the source, never the target."""
@@ -194,7 +234,12 @@ class Configuration:
         return found
 
     def source_for(self, params: Params, dataset: str) -> str:
-        """The auxiliary set whose checkpoint serves `dataset`: the configuration's own, else the dataset's rule."""
+        """The auxiliary set whose checkpoint serves `dataset`: the configuration's own, else the dataset's rule.
+
+        A few-shot configuration has none: the checkpoint that serves a dataset was adapted to that dataset.
+        """
+        if self.shots:
+            return dataset
         rule = self.source or params.dataset(dataset).source
         if rule is None and len(params.sources) == 1:
             rule = next(iter(params.sources))
@@ -275,13 +320,15 @@ def _fields_at(model: Any, location: tuple[Any, ...]) -> list[str]:
     return list(getattr(model, "model_fields", {}))
 
 
-def _lookup(mapping: dict[str, V], key: str, block: str) -> V:
+def _lookup(mapping: dict[str, V], key: str, block: str, others: Iterable[str] = ()) -> V:
+    """`mapping[key]`; the message names what is close to a key that does not exist, in `mapping` or among `others`."""
     if key not in mapping:
-        close = difflib.get_close_matches(key, mapping, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are: {_names(mapping)}"
+        known = [*mapping, *others]
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"there are: {_names(known)}"
         raise UserError(f"params.yaml: {block}.{key} does not exist; {hint}")
     return mapping[key]
 
 
-def _names(mapping: dict[str, Any]) -> str:
-    return ", ".join(mapping) or "none"
+def _names(keys: Iterable[str]) -> str:
+    return ", ".join(keys) or "none"

@@ -98,7 +98,7 @@ def _absent(params: Params, before: Cells, after: Cells) -> list[str]:
 def _why_absent(name: Name, expected: Sequence[Name]) -> str:
     if name not in expected:
         return f"has results there, but {PARAMS_FILE} no longer asks for it"
-    return f"no {cell_path(*name)}; run `dvc repro score@{name[0]}-{name[1]}`"
+    return f"no {cell_path(*name)}; run `dvc repro`"
 
 
 def _tolerances(params: Params, scope: str) -> Tolerances:

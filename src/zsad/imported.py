@@ -5,64 +5,38 @@ draws stored in that file. The name of the file holds the hash of its content, s
 there is something else to copy.
 """
 
-import time
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from zsad import checkpoint
-from zsad.cells import CHECKPOINTS
 from zsad.checkpoint import Header
 from zsad.config import Configuration, Params
 from zsad.datasets.manifest import load_manifest
 from zsad.errors import UserError
-from zsad.io import atomic_directory, file_sha256, write_json
+from zsad.io import file_sha256
 from zsad.learners.base import build_config, learner_class
+from zsad.training_cell import Report, TrainingCell, head_of
 
 
-def copy_imported(
-    params: Params, configuration: Configuration, source: str, seed: int, report: Callable[..., None]
-) -> None:
+def copy_imported(params: Params, configuration: Configuration, source: str, seed: int, report: Report) -> None:
     """Write data/checkpoints/<key>/<source> from the configuration's imported file; no picture of the source is read.
 
     Settings that the configuration gives must be those the file was imported with; the others are the file's.
     """
-    started = time.monotonic()
     path = Path(configuration.imported_for(source) or "")
     origin = _header(configuration, path)
     _check_settings(configuration, source, origin, path)
     clip, backbone = checkpoint.load_configured_clip(configuration, torch.device("cpu"))
     _check_backbone(configuration, backbone, origin, path)
     learner, _ = checkpoint.load(path, clip)
-    manifest = load_manifest(source)
-    header = Header(
-        learner=configuration.key,
-        method=configuration.method,
-        protocol=configuration.protocol,
-        source=source,
-        seed=seed,
-        settings=learner.config.model_dump(mode="json"),
-        backbone=backbone,
-        config_hash=configuration.hash(params),
-        dataset_hash=manifest.hash,
-        imported=origin.imported,
-    )
     digest = (origin.imported or {})["sha256"]
-    report(
-        "start",
-        **{name: getattr(header, name) for name in ("learner", "source", "method", "protocol", "config_hash")},
-        params={"seeds": [seed], "backbone": backbone, **header.settings, "imported": digest},
-        dataset={"name": source, "hash": manifest.hash, "n_images": 0},
-    )
-    shared = {name: value for name, value in asdict(header).items() if name not in ("seed", "format")}
-    with atomic_directory(CHECKPOINTS / configuration.key / source) as directory:
-        files = {str(seed): checkpoint.save(directory / f"seed_{seed}.safetensors", learner, header)}
-        record = {**shared, "imported": digest, "trained": True, "seeds": [seed], "files": files}
-        write_json(directory / "checkpoint.json", record)
-    report("end", checkpoints=files, wall_seconds=time.monotonic() - started)
+    head = head_of(params, configuration, source, load_manifest(source), learner.config, backbone)
+    cell = TrainingCell(head, [seed], report, {"imported": digest, "trained": True})
+    cell.announce(0, imported=digest)
+    with cell.checkpoints() as save:
+        save(seed, learner, imported=origin.imported)
 
 
 def _header(configuration: Configuration, path: Path) -> Header:

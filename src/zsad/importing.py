@@ -134,7 +134,7 @@ def _backbone_key(params: Params, given: str | None) -> str:
 
 def _build(params: Params, method: str, config: LearnerConfig, key: str) -> tuple[Learner, dict[str, Any]]:
     """A learner to be filled, and the identity of its backbone."""
-    configuration = Configuration(method, method, "strict", None, key, params.backbone(key), {}, {})
+    configuration = Configuration(method, method, "strict", key, params.backbone(key), settings={})
     clip, identity = checkpoint.load_configured_clip(configuration, torch.device("cpu"))
     try:
         return learner_class(method)(config, clip), identity

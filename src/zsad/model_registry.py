@@ -34,7 +34,7 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 
 
 def register(params: Params) -> dict[str, Any]:
-    """Bring every strict configuration into the registry; returns and writes the receipt.
+    """Bring every strict configuration into the registry (a few-shot one by target); returns and writes the receipt.
 
     Registering what is registered already changes nothing. Raises StoreError when MLflow cannot be reached: no
     receipt is written then, so the next `dvc repro` tries again.
@@ -52,7 +52,7 @@ def register(params: Params) -> dict[str, Any]:
         with open_store() as store:
             _register_one(store, candidate)
     receipt = {
-        candidate.key: {
+        candidate.name: {
             "source": candidate.training.start["source"],
             "checkpoints": candidate.training.checkpoints,
             "config_hash": candidate.training.start["config_hash"],
@@ -77,7 +77,7 @@ def promote(key: str) -> str:
     """
     with open_store() as store:
         new = _by_alias(store, key, CHALLENGER)
-        results = cell_path(key, "any").parent
+        results = cell_path(new.tags.get("learner", key), "any").parent
         if new.tags["config_hash"] not in {read_json(cell)["config_hash"] for cell in results.glob("*.json")}:
             raise UserError(f"{key}: {results} does not hold the challenger's results; run `dvc repro`")
         aliases = store.client.get_registered_model(key).aliases
@@ -100,7 +100,7 @@ def resolve(uri: str) -> Path:
         if "checkpoint_sha256" not in tags:
             raise UserError(f"{uri}: not registered by zsad; `zsad models` lists what is")
         name = f"seed_{tags['seed']}.safetensors"
-        local = CHECKPOINTS / key / tags["source"] / name
+        local = CHECKPOINTS / tags.get("learner", key) / tags["source"] / name
         if local.is_file() and file_sha256(local) == tags["checkpoint_sha256"]:
             return local
         folder = store.client.get_logged_model(_model_id(version)).artifact_location
@@ -123,7 +123,7 @@ def _upload_checkpoints(store: Store, training: Training, registered: set[Path])
 
 
 def _register_one(store: Store, candidate: Candidate) -> None:
-    client, key, tags = store.client, candidate.key, candidate.tags
+    client, key, tags = store.client, candidate.name, candidate.tags
     run_id = run_of(store, candidate.training)
     known = ("checkpoint_sha256", "config_hash")
     same = [v for v in _versions(store, key) if all(v.tags.get(name) == tags[name] for name in known)]
@@ -155,13 +155,13 @@ def _log_model(store: Store, run_id: str, candidate: Candidate) -> str:
     client, training = store.client, candidate.training
     model = client.create_logged_model(
         store.experiment_id,
-        name=candidate.key,
+        name=candidate.name,
         source_run_id=run_id,
         tags=candidate.tags,
         params=client.get_run(run_id).data.params,
     )
     mlflow.pyfunc.log_model(
-        name=candidate.key,
+        name=candidate.name,
         python_model=str(SERVING),
         artifacts={"checkpoint": str(candidate.file)},
         pip_requirements=[f"{name}=={metadata.version(name)}" for name in ("zsad", "mlflow")],

@@ -1,16 +1,20 @@
 """The `predict` stage: checkpoints + the test split of a dataset → image scores and anomaly maps.
 
-All seeds are scored in one pass, so the frozen image tower runs once per image. Only this stage needs the accelerator;
-`score` turns what it writes into metrics.
+All seeds are scored in one pass, so the frozen image tower runs once per image; a few-shot configuration has a model
+for each category. Only this stage needs the accelerator; `score` turns what it writes into metrics.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 
 from zsad import checkpoint
 from zsad.cells import CHECKPOINTS, PREDICTIONS, read_record, training_set
+from zsad.clip.backbone import ImageFeatures
 from zsad.config import Configuration, Params
 from zsad.datasets.images import iterate_images
-from zsad.datasets.manifest import Manifest, load_manifest
+from zsad.datasets.manifest import Manifest, Row, load_manifest
 from zsad.errors import UserError
 from zsad.learners.base import Learner
 from zsad.predictions import PredictionInfo, PredictionWriter
@@ -27,21 +31,21 @@ def predict_dataset(params: Params, key: str, dataset: str, device: torch.device
     if not manifest.test:
         raise UserError(f"params.yaml: datasets.{dataset}: has no test images to score")
     record = read_record(key, configuration.source_for(params, dataset))
-    learners = _load_seeds(record, device)
-    info = _info(configuration, manifest, record, next(iter(learners.values())))
+    models = _load_seeds(record, device)
+    info = _info(configuration, manifest, record, next(iter(next(iter(models.values())).values())))
     with PredictionWriter(PREDICTIONS / key / dataset, info) as writer:
-        _score_all(params, manifest, learners, writer, resize_first=configuration.protocol == "paper")
+        _score_all(params, manifest, models, writer, resize_first=configuration.protocol == "paper")
 
 
-def _load_seeds(record: dict, device: torch.device) -> dict[int, Learner]:
-    """Learner of each seed, all on the same towers."""
+def _load_seeds(record: dict, device: torch.device) -> dict[int, dict[str, Learner]]:
+    """Learners of each seed by category ("" serves any), all on the same towers."""
     directory = CHECKPOINTS / record["learner"] / record["source"]
-    learners: dict[int, Learner] = {}
+    models: dict[int, dict[str, Learner]] = {}
     clip = None
     for seed in record["seeds"]:
-        learners[seed], _ = checkpoint.load(directory / f"seed_{seed}.safetensors", clip, device)
-        clip = learners[seed].clip
-    return learners
+        models[seed], _ = checkpoint.load_all(directory / f"seed_{seed}.safetensors", clip, device)
+        clip = next(iter(models[seed].values())).clip
+    return models
 
 
 def _info(configuration: Configuration, manifest: Manifest, record: dict, learner: Learner) -> PredictionInfo:
@@ -60,19 +64,40 @@ def _info(configuration: Configuration, manifest: Manifest, record: dict, learne
         config_hash=record["config_hash"],
         dataset_hash=manifest.hash,
         image_top=learner.image_top,
+        left_out=record.get("left_out", {}),
     )
 
 
 def _score_all(
-    params: Params, manifest: Manifest, learners: dict[int, Learner], writer: PredictionWriter, resize_first: bool
+    params: Params,
+    manifest: Manifest,
+    models: dict[int, dict[str, Learner]],
+    writer: PredictionWriter,
+    resize_first: bool,
 ) -> None:
-    first = next(iter(learners.values()))
+    first = next(iter(next(iter(models.values())).values()))
     paths = [manifest.root / row.path for row in manifest.test]
     batches = iterate_images(paths, first.clip.image_size, params.batch_size, resize_first)
     label = f"{writer.info.learner} on {manifest.dataset}"
     for where, images in progress(batches, -(-len(paths) // params.batch_size), label):
         features = encode_images(first.clip, images, first.spec, params.precision)
-        names = [manifest.test[i].prompt_name for i in where]
-        for seed, learner in learners.items():
-            scored = learner.score(features, names, manifest.dataset)
-            writer.write(seed, where.start, scored.score.cpu().numpy(), scored.map_logits.cpu().numpy())
+        rows = manifest.test[where.start : where.stop]
+        for seed, by_category in models.items():
+            scores, logits = _score_batch(by_category, rows, features, writer.info)
+            writer.write(seed, where.start, scores, logits)
+
+
+def _score_batch(
+    by_category: dict[str, Learner], rows: Sequence[Row], features: ImageFeatures, info: PredictionInfo
+) -> tuple[np.ndarray, np.ndarray]:
+    """Scores [b] and maps [b, h, w] of a batch, each picture by the model of its category; 0 where there is none."""
+    scores, logits = np.zeros(len(rows)), np.zeros((len(rows), *info.grid))
+    for category, learner in by_category.items():
+        picked = [i for i, row in enumerate(rows) if category in ("", row.category)]
+        if picked:
+            names = [rows[i].prompt_name for i in picked]
+            own = features if len(picked) == len(rows) else features.select(picked)
+            scored = learner.score(own, names, info.dataset)
+            scores[picked] = scored.score.cpu().numpy()
+            logits[picked] = scored.map_logits.cpu().numpy()
+    return scores, logits

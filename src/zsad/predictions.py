@@ -7,7 +7,7 @@ layout is public: 8 bytes header length (little endian), a JSON header, then the
 import contextlib
 import functools
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -30,7 +30,8 @@ class PredictionInfo:
     grid: stored (h, w) of a map; upsample: how it grows to full size; sigma: σ as a fraction of the image side;
     reason: why the configuration has no meaning on this dataset; there are no tensors then;
     image_top: by category ("" = any other) the share of a map's pixels whose mean `score` mixes into the image score,
-    as some official metrics do over a whole category (protocol `paper`); None = scores stand as they are.
+    as some official metrics do over a whole category (protocol `paper`); None = scores stand as they are;
+    left_out: why a few-shot configuration could not be adapted to these categories; their scores and maps mean nothing.
     """
 
     learner: str
@@ -48,6 +49,7 @@ class PredictionInfo:
     dataset_hash: str
     reason: str | None = None
     image_top: dict[str, float] | None = None
+    left_out: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.upsample not in UPSAMPLE_MODES:

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,36 +34,62 @@ class Result:
 
 
 class Predictor:
-    """A checkpoint ready to score pictures, one at a time: memory does not depend on how many there are."""
+    """A checkpoint ready to score pictures, one at a time: memory does not depend on how many there are.
 
-    def __init__(self, learner: Learner) -> None:
-        self.learner = learner
+    learners: by category ("" serves any); prompt_names: class name of each category, where the checkpoint knows it.
+    """
 
-    def predict(self, picture: Image.Image, prompt_name: str = "object") -> Result:
-        """Score one picture; `prompt_name` is read by learners whose prompts hold a class name."""
-        images = to_input(picture, self.learner.clip.image_size)[None]
-        features = encode_images(self.learner.clip, images, self.learner.spec, "fp32")
-        scored = self.learner.score(features, [prompt_name])
+    def __init__(self, learners: Mapping[str, Learner], prompt_names: Mapping[str, str] | None = None) -> None:
+        self.learners = learners
+        self.prompt_names = prompt_names or {}
+
+    def predict(self, picture: Image.Image, prompt_name: str | None = None, category: str | None = None) -> Result:
+        """Score one picture. `category` is needed where a few-shot checkpoint has several.
+
+        prompt_name: for learners whose prompts hold a class name; default: the category's own, else "object".
+        """
+        category = self.category(category)
+        learner = self.learners[category]
+        images = to_input(picture, learner.clip.image_size)[None]
+        features = encode_images(learner.clip, images, learner.spec, "fp32")
+        scored = learner.score(features, [prompt_name or self.prompt_names.get(category, "object")])
         codes = encode_logits(scored.map_logits[0].cpu().numpy())
         W, H = picture.size
         return Result(
             score=float(scored.score[0]),
-            map=full_map(codes, (H, W), self.learner.upsample, self.learner.sigma),
+            map=full_map(codes, (H, W), learner.upsample, learner.sigma),
             size=(W, H),
         )
 
-    def predict_images(self, images: Iterable[bytes | Path], prompt_name: str = "object") -> list[Result]:
+    def category(self, category: str | None) -> str:
+        """Key of the learner that serves `category`; UserError when there is none, or when it must be named."""
+        known = ", ".join(self.learners)
+        if "" in self.learners:
+            if category:
+                raise UserError(f"category {category!r}: this is a zero-shot model, which has none; leave it out")
+            return ""
+        if category is None and len(self.learners) == 1:
+            return next(iter(self.learners))
+        if category is None:
+            raise UserError(f"category: this few-shot model has one for each of: {known}; name the pictures' own")
+        if category not in self.learners:
+            raise UserError(f"category {category!r}: this few-shot model was adapted to: {known}")
+        return category
+
+    def predict_images(
+        self, images: Iterable[bytes | Path], prompt_name: str | None = None, category: str | None = None
+    ) -> list[Result]:
         """Score encoded pictures (PNG, JPEG, … bytes) or files; an unreadable one raises UserError."""
-        return [self.predict(open_picture(image), prompt_name) for image in images]
+        return [self.predict(open_picture(image), prompt_name, category) for image in images]
 
 
 def load_predictor(path: Path, device: str = "auto") -> Predictor:
     """Predictor of a `.safetensors` checkpoint; its frozen CLIP is found by the hash the checkpoint holds."""
     cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    learner, header = checkpoint.load(path, device=torch.device("cuda" if cuda else "cpu"))
+    learners, header = checkpoint.load_all(path, device=torch.device("cuda" if cuda else "cpu"))
     if header.protocol != "strict":
         raise UserError(f"{path}: trained under protocol `{header.protocol}`, which reads the target; not for use")
-    return Predictor(learner)
+    return Predictor(learners, {c: known["prompt_name"] for c, known in (header.categories or {}).items()})
 
 
 def open_picture(image: bytes | Path) -> Image.Image:
@@ -76,7 +102,9 @@ def open_picture(image: bytes | Path) -> Image.Image:
         raise UserError(f"{name}: not a readable picture ({error})") from error
 
 
-def predict_paths(predictor: Predictor, paths: Sequence[Path], out: Path, prompt_name: str) -> int:
+def predict_paths(
+    predictor: Predictor, paths: Sequence[Path], out: Path, prompt_name: str | None = None, category: str | None = None
+) -> int:
     """Score files and folders into `out`: scores.csv, heatmaps and overlays in a tree that mirrors the input.
 
     A picture that cannot be read gets a row with its error and the rest goes on; returns how many there were.
@@ -84,6 +112,7 @@ def predict_paths(predictor: Predictor, paths: Sequence[Path], out: Path, prompt
     pictures = list(_pictures(paths, out))
     if not pictures:
         raise UserError(f"{', '.join(map(str, paths))}: no pictures there ({', '.join(IMAGE_SUFFIXES)})")
+    predictor.category(category)
     failed = 0
     with atomic_path(out / "scores.csv") as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
@@ -92,7 +121,7 @@ def predict_paths(predictor: Predictor, paths: Sequence[Path], out: Path, prompt
             row = {"path": str(path), "label": "", "threshold": "", "error": ""}
             try:
                 picture = open_picture(path)
-                result = predictor.predict(picture, prompt_name)
+                result = predictor.predict(picture, prompt_name, category)
                 _write_pictures(out / relative, np.asarray(picture), result.map)
                 row["score"] = f"{result.score:.6f}"
             except UserError as error:

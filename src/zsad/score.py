@@ -23,7 +23,7 @@ from zsad.metrics.histogram import CONNECTIVITY, PixelHistogram, Truth, truth_of
 from zsad.metrics.image import image_metrics
 from zsad.metrics.results import Cell, cell_path, rounded
 from zsad.metrics.summaries import mean_of, sd_of, undefined_in
-from zsad.predictions import Predictions
+from zsad.predictions import PredictionInfo, Predictions
 
 Values = dict[str, float | None]
 
@@ -81,7 +81,7 @@ def _check_same_data(predictions: Predictions, manifest: Manifest) -> None:
     if info.dataset_hash != manifest.hash or info.n_images != len(manifest.test):
         raise UserError(
             f"{predictions.directory}: predicted on other images than data/manifests/{manifest.dataset} lists; "
-            f"run `dvc repro predict@{info.learner}-{manifest.dataset}`"
+            f"run `dvc repro`"
         )
 
 
@@ -92,6 +92,9 @@ def _score(
     labels = np.array([row.label for row in manifest.test])
     categories = {}
     for name, images in _by_category(manifest):
+        if name in predictions.info.left_out:
+            categories[name] = Category(images, {seed: dict.fromkeys(METRICS) for seed in predictions.info.seeds})
+            continue
         pixels = _pixel_metrics(predictions, manifest, images, size, fpr_limit)
         per_seed = {}
         for seed in predictions.info.seeds:
@@ -170,12 +173,18 @@ def _cell(predictions: Predictions, manifest: Manifest, categories: dict[str, Ca
         "mean": rounded(mean_of(over_seeds, METRICS)),
         "sd": rounded(sd_of(over_seeds, METRICS)),
         "per_seed": {str(seed): rounded(values) for seed, values in per_seed.items()},
-        "categories": {name: _category(manifest, categories[name], values) for name, values in means.items()},
+        "categories": {name: _category(manifest, categories[name], values, info) for name, values in means.items()},
         "undefined": undefined_in(list(means.values()), METRICS),
         "reason": info.reason,
     }
 
 
-def _category(manifest: Manifest, category: Category, values: Values) -> dict[str, Any]:
-    anomalous = sum(manifest.test[image].label for image in category.images)
-    return {"n_images": len(category.images), "n_anomalous": anomalous, **rounded(values)}
+def _category(manifest: Manifest, category: Category, values: Values, info: PredictionInfo) -> dict[str, Any]:
+    rows = [manifest.test[image] for image in category.images]
+    reason = info.left_out.get(rows[0].category)
+    return {
+        "n_images": len(rows),
+        "n_anomalous": sum(row.label for row in rows),
+        **rounded(values),
+        **({"reason": reason} if reason else {}),
+    }

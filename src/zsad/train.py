@@ -8,33 +8,39 @@ last whole epoch and ends in the same bytes as one that was never interrupted. C
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
-from torch import Tensor, nn
+from torch import Tensor
 
 from zsad import checkpoint, code
-from zsad.cells import CHECKPOINTS, why_unused
-from zsad.checkpoint import Header
+from zsad.cells import why_unused
 from zsad.clip.backbone import Clip
+from zsad.clip.frozen import check_clip_unchanged, clip_sums
 from zsad.config import Configuration, Params
 from zsad.datasets.manifest import Manifest, load_manifest
 from zsad.errors import UserError
 from zsad.imported import copy_imported
-from zsad.io import atomic_directory, atomic_path, content_hash, write_json
+from zsad.io import atomic_path, content_hash
 from zsad.learners.base import Learner, LearnerConfig, Phase, build_config, learner_class
 from zsad.progress import log, progress
 from zsad.seeding import derive_seed, seed_everything
 from zsad.source_data import SourceData
+from zsad.training_cell import (
+    Report,
+    TrainingCell,
+    build_learner,
+    check_all_settings,
+    choose_device,
+    head_of,
+    only_one,
+    write_unused,
+)
 
 SCRATCH = Path("data/scratch/train")
-
-Report = Callable[..., None]  # report(event, **fields): training tells what happens, tracking listens
 
 
 def train(params: Params, key: str, source: str, report: Report, seeds: Sequence[int] | None = None) -> bool:
@@ -44,13 +50,14 @@ def train(params: Params, key: str, source: str, report: Report, seeds: Sequence
     """
     configuration = params.configuration(key)
     check_all_settings(params)
+    if configuration.shots:
+        raise UserError(f"{key}: is a few-shot configuration, which has no source; run `zsad adapt {key} DATASET`")
     reason = why_unused(configuration, source)
     if reason:
-        with atomic_directory(CHECKPOINTS / key / source) as directory:
-            write_json(directory / "checkpoint.json", {"learner": key, "source": source, "unused": reason})
+        write_unused(key, source, reason)
         log(f"{key} on {source}: nothing to train: {reason}")
         return False
-    with _only_one(SCRATCH / key / f"{source}.lock"):
+    with only_one(SCRATCH / key / f"{source}.lock"):
         if configuration.imported_for(source):
             copy_imported(params, configuration, source, (seeds or params.seeds)[0], report)
         else:
@@ -58,83 +65,33 @@ def train(params: Params, key: str, source: str, report: Report, seeds: Sequence
     return True
 
 
-def check_all_settings(params: Params) -> None:
-    """Every configuration's settings are typed, not only this one's: a typo shows in the first minute of a long run."""
-    for key in params.learners:
-        configuration = params.configuration(key)
-        build_config(configuration.method, configuration.settings, f"learners.{key}")
-        for source, settings in configuration.per_source.items():
-            build_config(configuration.method, settings, f"learners.{key}.per_source.{source}")
-
-
-def choose_device(params: Params) -> torch.device:
-    """`device` of params.yaml; auto takes a GPU when there is one."""
-    cuda = torch.cuda.is_available()
-    if params.device == "cuda" and not cuda:
-        raise UserError("params.yaml: device: cuda asked for, but torch sees no GPU; use auto or cpu")
-    return torch.device("cuda" if cuda and params.device != "cpu" else "cpu")
-
-
-@contextmanager
-def _only_one(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(path, timeout=0):
-            yield
-    except Timeout:
-        raise UserError(f"{path}: another process is training this cell; wait for it or stop it") from None
-
-
 def _train_cell(params: Params, configuration: Configuration, source: str, seeds: list[int], report: Report) -> None:
-    started = time.monotonic()
     # Before the first kernel: CUDA reads its settings once.
     seed_everything(derive_seed("features"), params.deterministic)
     manifest = load_manifest(source)
     method = learner_class(configuration.method)
     if method.trained and not manifest.has_pixel_labels:
         raise UserError(f"params.yaml: sources.{source}: training needs anomalous test images with masks; it has none")
-    settings = build_config(configuration.method, configuration.settings_for(source), f"learners.{configuration.key}")
+    settings = build_config(configuration.method, configuration.settings_for(source), configuration.where)
     clip, backbone = checkpoint.load_configured_clip(configuration, choose_device(params))
-    header: dict[str, Any] = {
-        "learner": configuration.key,
-        "method": configuration.method,
-        "protocol": configuration.protocol,
-        "source": source,
-        "settings": settings.model_dump(mode="json"),
-        "backbone": backbone,
-        "config_hash": configuration.hash(params),
-        "dataset_hash": manifest.hash,
-    }
-    record = {**header, "trained": method.trained, "seeds": seeds if method.trained else seeds[:1]}
-    report(
-        "start",
-        **{name: header[name] for name in ("learner", "source", "method", "protocol", "config_hash")},
-        params={"seeds": record["seeds"], "backbone": backbone, **header["settings"]},
-        dataset={"name": source, "hash": manifest.hash, "n_images": len(manifest.test)},
+    cell = TrainingCell(
+        head_of(params, configuration, source, manifest, settings, backbone),
+        seeds if method.trained else seeds[:1],
+        report,
+        {"trained": method.trained},
     )
-    scratch = SCRATCH / configuration.key / source / content_hash([record, code.package_hash()])
+    cell.announce(len(manifest.test))
+    scratch = SCRATCH / configuration.key / source / content_hash([cell.record, code.package_hash()])
     trainer = _trainer(params, configuration, manifest, clip, settings, scratch, report)
-    files = {}
-    with atomic_directory(CHECKPOINTS / configuration.key / source) as directory:
-        for seed in record["seeds"]:
+    with cell.checkpoints() as save:
+        for seed in cell.seeds:
             seed_everything(derive_seed("init", seed), params.deterministic)
-            learner = _build(configuration, settings, clip)
+            learner = build_learner(configuration, settings, clip)
             if trainer is not None:
                 trainer.fit(learner, seed)
             learner.draw(torch.Generator().manual_seed(derive_seed("draws", seed)))
-            path = directory / f"seed_{seed}.safetensors"
-            files[str(seed)] = checkpoint.save(path, learner, Header(**header, seed=seed))
-        write_json(directory / "checkpoint.json", {**record, "files": files})
-    report("end", checkpoints=files, wall_seconds=time.monotonic() - started)
+            save(seed, learner)
     shutil.rmtree(scratch.parent, ignore_errors=True)
-
-
-def _build(configuration: Configuration, settings: LearnerConfig, clip: Clip) -> Learner:
-    """An untrained learner; settings that do not fit this backbone are named by their place in params.yaml."""
-    try:
-        return learner_class(configuration.method)(settings, clip, configuration.protocol).to(clip.device)
-    except UserError as error:
-        raise UserError(f"params.yaml: learners.{configuration.key}: {error}") from error
 
 
 def _trainer(
@@ -150,10 +107,10 @@ def _trainer(
     method = learner_class(configuration.method)
     if not method.trained:
         return None
-    learner = _build(configuration, settings, clip)
+    learner = build_learner(configuration, settings, clip)
     data = SourceData(manifest, clip, scratch / "features", learner.views, learner.view)
     data.encode(learner.spec, params.batch_size, params.precision, resize_first=configuration.protocol == "paper")
-    return Trainer(data, scratch, params.deterministic, report, f"learners.{configuration.key}")
+    return Trainer(data, scratch, params.deterministic, report, configuration.where)
 
 
 @dataclass(frozen=True)
@@ -227,36 +184,6 @@ def _set_learning_rates(optimizer: Any, phase: Phase, step: int, steps_per_epoch
     factor = phase.schedule.factor(step, steps_per_epoch) if phase.schedule else 1.0
     for group, wanted in zip(optimizer.param_groups, phase.groups, strict=True):
         group["lr"] = wanted["lr"] * factor
-
-
-def clip_sums(clip: Clip) -> dict[str, int]:
-    """Sum over the bits of every tensor of the frozen towers, by name: differs when any value does."""
-    return {name: int(tensor.contiguous().view(torch.int32).sum()) for name, tensor in _tensors(clip, "clip")}
-
-
-def check_clip_unchanged(clip: Clip, before: dict[str, int]) -> None:
-    """RuntimeError naming a CLIP tensor that gradients reached, or that is no longer what `clip_sums` saw."""
-    for name, tensor in _tensors(clip, "clip"):
-        if tensor.requires_grad or tensor.grad is not None:
-            raise RuntimeError(f"{name} is frozen, but takes gradients")
-    after = clip_sums(clip)
-    changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-    if changed:
-        raise RuntimeError(f"training changed the frozen CLIP: {', '.join(changed)}")
-
-
-def _tensors(value: Any, name: str) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor inside a tower, by its path."""
-    if isinstance(value, Tensor):
-        yield name, value
-    elif isinstance(value, nn.Module):
-        yield from ((f"{name}.{key}", parameter) for key, parameter in value.named_parameters())
-    elif isinstance(value, tuple):
-        for i, item in enumerate(value):
-            yield from _tensors(item, f"{name}.{i}")
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from _tensors(getattr(value, field.name), f"{name}.{field.name}")
 
 
 def _save_state(learner: Learner, optimizer: Any, path: Path, epochs_done: int) -> None:

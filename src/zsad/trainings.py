@@ -34,13 +34,13 @@ class Training:
 
     start: dict[str, Any]
     started: int
-    epochs: dict[tuple[int, int], dict[str, Any]] = field(default_factory=dict)
+    epochs: dict[tuple[str, int, int], dict[str, Any]] = field(default_factory=dict)  # by category, seed, epoch
     system: list[dict[str, Any]] = field(default_factory=list)
     end: dict[str, Any] | None = None
 
     @property
     def cell(self) -> str:
-        """Name of the train cell, `KEY/SOURCE`."""
+        """Name of the train or adapt cell: `KEY/SOURCE`, `KEY/TARGET`."""
         return f"{self.start['learner']}/{self.start['source']}"
 
     @property
@@ -67,11 +67,16 @@ class Training:
         return content_hash([self.start, self.started, epochs, self.system, self.end])
 
     def points(self) -> Iterator[Point]:
-        """Losses and speed by epoch as `seed_<N>/…`, load by sample as `system/…`, each at the time of its event."""
-        for (seed, epoch), event in sorted(self.epochs.items()):
-            speed = {"epoch_seconds": event["seconds"], "images_per_second": event["images_per_second"]}
+        """Losses and speed by epoch as `seed_<N>/…`, load by sample as `system/…`, each at the time of its event.
+
+        Those of a few-shot configuration, which has a model for each category, as `<category>/seed_<N>/…`.
+        """
+        for (category, seed, epoch), event in sorted(self.epochs.items()):
+            speed = {"epoch_seconds": event["seconds"]}
+            speed |= {name: event[name] for name in ("images_per_second",) if name in event}
+            prefix = f"{category}/seed_{seed}" if category else f"seed_{seed}"
             for name, value in {**event["losses"], **speed}.items():
-                yield Point(_key(f"seed_{seed}/{name}"), float(value), event["time"], epoch)
+                yield Point(_key(f"{prefix}/{name}"), float(value), event["time"], epoch)
         for step, event in enumerate(self.system):
             for name in sorted(event.keys() - {"event", "time"}):
                 yield Point(_key(f"system/{name}"), float(event[name]), event["time"], step)
@@ -95,7 +100,7 @@ def read_trainings(path: Path) -> list[Training]:
         elif not found:
             raise UserError(f"{path}: does not begin with a `start` event; delete it and run the training again")
         elif event["event"] == "epoch":
-            found[-1].epochs[event["seed"], event["epoch"]] = event
+            found[-1].epochs[event.get("category", ""), event["seed"], event["epoch"]] = event
         elif event["event"] == "system":
             found[-1].system.append(event)
         elif event["event"] == "end":
@@ -105,8 +110,8 @@ def read_trainings(path: Path) -> list[Training]:
 
 def current_trainings(params: Params) -> Iterator[Training]:
     """The trainings whose checkpoints are on disk, told without losses."""
-    for key in params.learners:
-        for source in params.sources:
+    for key in params.configurations:
+        for source in params.datasets if key in params.few_shot else params.sources:
             file = CHECKPOINTS / key / source / "checkpoint.json"
             if file.is_file() and "unused" not in (record := read_json(file)):
                 time_ms = file.stat().st_mtime_ns // 1_000_000
@@ -115,9 +120,13 @@ def current_trainings(params: Params) -> Iterator[Training]:
 
 
 def read_cells(params: Params, training: Training) -> list[dict[str, Any]]:
-    """The result files of the present datasets that came from this very training; untrained methods have no source."""
+    """The result files of the present datasets that came from this very training; untrained methods have no source.
+
+    What was adapted to a dataset has results on that dataset alone.
+    """
     start = training.start
-    present = [name for name in params.datasets if cell_path(start["learner"], name).is_file()]
+    served = [start["source"]] if start.get("shots") else params.datasets
+    present = [name for name in served if cell_path(start["learner"], name).is_file()]
     cells = [read_cell(start["learner"], name) for name in present]
     own = [cell for cell in cells if cell["source"] in (None, start["source"])]
     return [cell for cell in own if cell["config_hash"] == start["config_hash"] and measured(cell)]
@@ -138,6 +147,7 @@ def _start_of(record: dict[str, Any]) -> dict[str, Any]:
     """A `start` event, as far as checkpoint.json knows it."""
     return {
         **{name: record[name] for name in ("learner", "source", "method", "protocol", "config_hash")},
+        **({"shots": record["shots"]} if "shots" in record else {}),
         "params": {
             "seeds": record["seeds"],
             "backbone": record["backbone"],

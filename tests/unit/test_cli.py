@@ -29,7 +29,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("predict cops photos/ more/", "is a key of params.yaml and takes one dataset"),
         ("predict nothing.safetensors photos/", "nothing.safetensors: no such file"),
         ("score cops demo_texture", "run `dvc repro"),
-        ("aggregate", "dvc repro score@clip_zero-demo_source"),
+        ("aggregate", "metrics/cells/clip_zero/demo_source.json: not found; run `dvc repro`"),
         ("profile apply nothing.yaml", "nothing.yaml: no such file"),
     ],
 )

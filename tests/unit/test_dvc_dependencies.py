@@ -20,14 +20,18 @@ NOT_HERE = {
     "fetch": ("datasets.demo",),
     "index": ("datasets.demo", "seeding"),
     "train": ("predictions", "maps"),
+    "adapt": ("cells", "predictions", "maps"),
 }
 ENTRY = {
     "weights": ["clip.weights"],
     "fetch": ["datasets.fetch"],
     "index": ["datasets.index"],
     "train": ["train"],
+    "adapt": ["adapt"],
     "predict": ["predict"],
+    "predict_few_shot": ["predict"],
     "score": ["score"],
+    "score_few_shot": ["score"],
     "aggregate": ["aggregate"],
 }
 

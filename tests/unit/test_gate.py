@@ -73,7 +73,7 @@ def test_a_missing_cell_never_passes(repo: Path) -> None:
     path_of("cops", "wood").unlink()
     verdict = run()
     assert (verdict.status, verdict.exit_code) == ("cannot_compare", 2)
-    assert verdict.obstacles == ["cops on wood: no metrics/cells/cops/wood.json; run `dvc repro score@cops-wood`"]
+    assert verdict.obstacles == ["cops on wood: no metrics/cells/cops/wood.json; run `dvc repro`"]
     assert "### Cannot compare" in verdict.markdown
 
 

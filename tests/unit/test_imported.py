@@ -12,7 +12,7 @@ from import_cases import Save, place, save, towers, write_params
 
 from zsad import __main__ as cli
 from zsad import checkpoint
-from zsad.cells import read_record, skip_own_source, training_set
+from zsad.cells import read_record, skip_not_applicable, training_set
 from zsad.config import load_params
 from zsad.errors import UserError
 from zsad.importing import import_official
@@ -132,8 +132,8 @@ def test_the_dataset_it_was_trained_on_is_no_target(imported: str, block: dict[s
     params = write_params({"official": {"method": "cops", **json.loads(json.dumps(block).replace("FILE", imported))}})
     record, _ = run("official")
     assert training_set(record) == "source"
-    assert skip_own_source(params, "official", "target") is None
-    assert skip_own_source(params, "official", "source") == "official is trained on source"
+    assert skip_not_applicable(params, "official", "target") is None
+    assert skip_not_applicable(params, "official", "source") == "official is trained on source"
     assert Path("data/predictions/official/source/prediction.json").is_file()
 
 

@@ -259,7 +259,7 @@ def test_missing_predictions_or_manifest_name_the_stage(place: Path) -> None:
 def test_predictions_of_another_manifest_are_refused(two_categories: Manifest) -> None:
     predict(two_categories)
     write_manifest(replace(two_categories, hash="other"))
-    with pytest.raises(UserError, match=r"dvc repro predict@cops-toy"):
+    with pytest.raises(UserError, match=r"run `dvc repro`"):
         score_cell(make_params(), "cops", "toy")
     assert not Path("metrics/cells").exists()
 

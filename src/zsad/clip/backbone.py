@@ -56,6 +56,10 @@ class ImageFeatures:
     def layer(self, index: int) -> Tensor:
         return self.tensors[f"layer_{index}"]
 
+    def select(self, images: Sequence[int]) -> "ImageFeatures":
+        """Those of some images of the batch."""
+        return ImageFeatures({name: tensor[list(images)] for name, tensor in self.tensors.items()})
+
 
 @dataclass(frozen=True)
 class ImageTower:

@@ -45,12 +45,26 @@ def preprocess(path: Path, side: int, resize_first: bool = False) -> np.ndarray:
 
 def to_input(image: Image.Image, side: int, resize_first: bool = False) -> np.ndarray:
     """A decoded picture as CLIP input, as `preprocess`."""
+    return normalised(to_pixels(image, side, resize_first))
+
+
+def read_pixels(path: Path, side: int, resize_first: bool = False) -> np.ndarray:
+    """What `preprocess` gives before CLIP's mean and std: float32 RGB [3, side, side] in [0, 1]."""
+    return to_pixels(_decode(path), side, resize_first)
+
+
+def to_pixels(image: Image.Image, side: int, resize_first: bool = False) -> np.ndarray:
+    """A decoded picture as float32 RGB [3, side, side] in [0, 1]."""
     if not resize_first:
         image = to_rgb(image)
     image = to_rgb(image.resize((side, side), Image.Resampling.BICUBIC))
-    pixels = np.asarray(image, dtype=np.float32) / np.float32(255)
-    normalised = (pixels - np.array(MEAN, dtype=np.float32)) / np.array(STD, dtype=np.float32)
-    return np.ascontiguousarray(normalised.transpose(2, 0, 1), dtype=np.float32)
+    return np.ascontiguousarray(np.asarray(image, dtype=np.float32).transpose(2, 0, 1)) / np.float32(255)
+
+
+def normalised(pixels: np.ndarray) -> np.ndarray:
+    """RGB [..., 3, H, W] in [0, 1] → CLIP input, float32."""
+    mean, std = (np.array(values, dtype=np.float32)[:, None, None] for values in (MEAN, STD))
+    return (pixels - mean) / std
 
 
 def iterate_images(

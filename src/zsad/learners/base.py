@@ -218,6 +218,12 @@ def learner_class(method: str) -> type[Learner]:
     raise UserError(f"zsad.learners.{method}: holds no Learner class named like the file")
 
 
+def make_learner(method: str, settings: Block, clip: Clip, protocol: Protocol, shots: int = 0) -> Learner:
+    """An untrained learner on the device of `clip`; `shots`: size of the support of a few-shot method, else 0."""
+    own = {"shots": shots} if shots else {}
+    return learner_class(method)(settings, clip, protocol, **own).to(clip.device)
+
+
 def build_config(method: str, settings: dict[str, Any], where: str) -> LearnerConfig:
     """The method's typed settings; `where` is their path in params.yaml, for messages."""
     return validate(learner_class(method).Config, settings, "params.yaml", where)

@@ -45,9 +45,10 @@ def params_at(commit: str) -> dict[str, Any]:
 
 def _grid(params: dict[str, Any]) -> set[tuple[str, str]] | None:
     learners, datasets = params.get("learners"), params.get("datasets")
-    if not isinstance(learners, dict) or not isinstance(datasets, dict):
+    few_shot = params.get("few_shot", {})  # revisions before that track have no such block
+    if not isinstance(learners, dict) or not isinstance(few_shot, dict) or not isinstance(datasets, dict):
         return None
-    return {(str(key), str(dataset)) for key in learners for dataset in datasets}
+    return {(str(key), str(dataset)) for key in (*learners, *few_shot) for dataset in datasets}
 
 
 def _files_at(commit: str) -> dict[Path, str]:

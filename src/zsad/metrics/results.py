@@ -27,7 +27,7 @@ def cell_path(key: str, dataset: str, base: Path = CELLS) -> Path:
 
 def expected_cells(params: Params) -> list[tuple[str, str]]:
     """(configuration, dataset) of every cell that params.yaml asks for, in its order; other files are strays."""
-    return [(key, dataset) for key in params.learners for dataset in params.datasets]
+    return [(key, dataset) for key in params.configurations for dataset in params.datasets]
 
 
 def parse_cell(text: str, where: str) -> Cell:
@@ -48,10 +48,10 @@ def parse_cell(text: str, where: str) -> Cell:
 
 
 def read_cell(key: str, dataset: str, base: Path = CELLS) -> Cell:
-    """The cell of `key` on `dataset`; a missing one is a UserError that names the stage to run."""
+    """The cell of `key` on `dataset`; a missing one is a UserError that says so."""
     path = cell_path(key, dataset, base)
     if not path.is_file():
-        raise UserError(f"{path}: not found; run `dvc repro score@{key}-{dataset}`")
+        raise UserError(f"{path}: not found; run `dvc repro`")
     return parse_cell(path.read_text(encoding="utf-8"), str(path))
 
 
