@@ -41,10 +41,10 @@ def why_not_applicable(params: Params, key: str, dataset: str) -> str | None:
     """Why predictions of `key` have no meaning on `dataset`, or None."""
     configuration = params.configuration(key)
     source = configuration.source_for(params, dataset)
-    record = read_record(key, source)
     if configuration.shots:
-        return record.get("unused")
-    return f"{key} is trained on {dataset}" if training_set(record) == dataset else None
+        return read_record(key, dataset).get("unused")
+    own = source == dataset and training_set(read_record(key, source)) == dataset
+    return f"{key} is trained on {dataset}" if own else None
 
 
 def skip_not_applicable(params: Params, key: str, dataset: str) -> str | None:

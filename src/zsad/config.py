@@ -147,12 +147,6 @@ class Params(Block):
     metrics: MetricsParams = MetricsParams()
     gate: GateParams
 
-    @model_validator(mode="after")
-    def _has_each_key_once(self) -> "Params":
-        if both := self.learners.keys() & self.few_shot.keys():
-            raise ValueError(f"{', '.join(sorted(both))} stands under `learners` and under `few_shot`; rename one")
-        return self
-
     @property
     def configurations(self) -> tuple[str, ...]:
         """Keys of all configurations: rows of the leaderboard."""
@@ -277,6 +271,8 @@ def load_params(path: Path = PARAMS_FILE, shown_as: Path | None = None) -> Param
     params = validate(Params, raw, shown)
     for key in params.sources:
         _lookup(params.datasets, key, "datasets")
+    for key in params.few_shot.keys() & params.learners.keys():
+        raise UserError(f"{shown}: few_shot.{key}: stands under `learners` as well; results are named by key: rename one")
     for key in params.learners if params.sources else ():
         for dataset in params.datasets:
             params.configuration(key).source_for(params, dataset)

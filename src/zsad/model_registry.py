@@ -16,6 +16,8 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 import mlflow
 from mlflow.entities import LoggedModelOutput, Metric
 from mlflow.entities.model_registry import ModelVersion
+from mlflow.models import ModelSignature
+from mlflow.types.schema import ParamSchema, ParamSpec
 
 from zsad import tracking
 from zsad.candidates import Candidate, candidates, check_files, checkpoint_file
@@ -168,8 +170,19 @@ def _log_model(store: Store, run_id: str, candidate: Candidate) -> str:
         metadata={"seed": candidate.seed, "checkpoints": training.checkpoints},
         model_id=model.model_id,
     )
+    if training.start.get("shots"):
+        _take_category(f"models:/{model.model_id}")
     client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
     return str(model.model_id)
+
+
+def _take_category(uri: str) -> None:
+    """Let a few-shot model be told the category of its pictures: MLflow reads parameters from no type hint."""
+    found = mlflow.models.get_model_info(uri).signature
+    category = ParamSchema([ParamSpec("category", "string", "")])
+    signature = ModelSignature(found.inputs, found.outputs, category)
+    signature._is_signature_from_type_hint = found._is_signature_from_type_hint
+    mlflow.models.set_signature(uri, signature)
 
 
 def _log_model_metrics(store: Store, run_id: str, model_id: str, candidate: Candidate) -> None:

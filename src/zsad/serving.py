@@ -1,7 +1,8 @@
 """The model that the registry holds: MLflow loads this file as code, so no class is ever pickled.
 
 One encoded picture (PNG, JPEG, …) in, one prediction out. `mlflow models serve -m models:/KEY@champion --env-manager
-local` takes `{"inputs": ["<base64 of a picture>", …]}`.
+local` takes `{"inputs": ["<base64 of a picture>", …]}`. A few-shot model with several categories must be told which:
+`{"inputs": […], "params": {"category": "NAME"}}`.
 """
 
 import base64
@@ -38,7 +39,7 @@ class AnomalyDetector(PythonModel):
     def predict(self, context: PythonModelContext, model_input: list[bytes], params: Any = None) -> list[Prediction]:
         """Score encoded pictures; a picture that cannot be read is the caller's mistake (HTTP 400)."""
         try:
-            results = self.predictor.predict_images(model_input)
+            results = self.predictor.predict_images(model_input, category=(params or {}).get("category") or None)
         except UserError as error:
             raise MlflowException.invalid_parameter_value(str(error)) from error
         return [Prediction(score=result.score, heatmap=encode_heatmap(result.map)) for result in results]

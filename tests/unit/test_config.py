@@ -45,6 +45,8 @@ def test_the_shipped_file_is_valid(file: Path) -> None:
         ("seeds", [], "seeds: List should have at least 1 item"),
         ("device", "gpu", "device: Input should be 'auto', 'cpu' or 'cuda'"),
         ("datasets.A-b", {"path": "x"}, "datasets.A-b: Value error, use lower-case letters"),
+        ("few_shot.apt", {"shots": 0}, "few_shot.apt.shots: Input should be greater than or equal to 1"),
+        ("few_shot.apt", {}, "few_shot.apt.shots: required, but not given"),
         ("learners.cops.protocol", "loose", "learners.cops.protocol: Input should be 'strict' or 'paper'"),
     ],
 )
@@ -128,3 +130,29 @@ def test_a_file_that_is_not_there_or_not_yaml(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text("a: [")
     with pytest.raises(UserError, match="not valid YAML"):
         load_params(tmp_path / "params.yaml")
+
+
+def test_a_few_shot_configuration_is_adapted_to_the_dataset_that_it_serves(file: Path) -> None:
+    content = raw()
+    content["few_shot"]["mine"] = {"method": "apt", "shots": 4, "epochs": 3}
+    file.write_text(yaml.safe_dump(content))
+    params = load_params(file)
+    mine = params.configuration("mine")
+    assert (mine.method, mine.shots, mine.where, mine.settings) == ("apt", 4, "few_shot.mine", {"epochs": 3})
+    assert mine.source_for(params, "demo_medical") == "demo_medical"
+    assert params.configurations[-1] == "mine"
+
+
+def test_a_key_names_one_configuration(file: Path) -> None:
+    content = raw()
+    content["few_shot"]["cops"] = {"method": "apt", "shots": 1}
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match=r"few_shot\.cops: stands under `learners` as well"):
+        load_params(file)
+
+
+def test_a_mistyped_configuration_is_looked_for_in_both_tracks() -> None:
+    content = raw()
+    content["few_shot"]["apt_4shot"] = {"method": "apt", "shots": 4}
+    with pytest.raises(UserError, match="did you mean 'apt_4shot'"):
+        Params.model_validate(content).configuration("apt_4shots")

@@ -160,7 +160,7 @@ def test_a_new_configuration_without_results_never_passes(repo: Path) -> None:
     Path("params.yaml").write_text(PARAMS.replace("clip_zero: {}", "clip_zero: {}, apt: {}"))
     verdict = run()
     assert verdict.status == "cannot_compare"
-    assert "score@apt-wood" in verdict.obstacles[0]
+    assert "metrics/cells/apt/wood.json" in verdict.obstacles[0]
 
 
 def test_json_holds_everything(repo: Path) -> None:
