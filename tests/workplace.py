@@ -1,7 +1,7 @@
-"""A directory in which a learner can be trained for real: a prepared backbone and a source of a few drawn pictures."""
+"""A directory in which a learner can be trained for real: a prepared backbone and a dataset of a few drawn pictures."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,17 +9,27 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from zsad.adapt import adapt
 from zsad.config import Params
 from zsad.datasets.manifest import Manifest, Row, write_manifest
 from zsad.learners.base import learner_class
+from zsad.train import train
 
 CHECKPOINT = Path("data/checkpoints/mine/source/seed_0.safetensors")
-SHORT = {"bayes_pfl": {"classifier_epochs": 1, "augmented_views": 1}}  # what makes a training short, beside `epochs`
+SHORT: dict[str, dict[str, Any]] = {  # what makes a training short, beside `epochs`
+    "bayes_pfl": {"classifier_epochs": 1, "augmented_views": 1},
+    "apt": {"rounds": 1, "n_syn": 1},
+    "promptad": {},
+    "winclip_plus": {},
+}
 
 
 @contextmanager
 def workplace(directory: Path, backbone: Path, pictures: int) -> Iterator[None]:
-    """Work in `directory`, with this prepared backbone and a source of `pictures`, every second one anomalous."""
+    """Work in `directory`, with this prepared backbone and the dataset `source`.
+
+    `pictures` in its test split, every second one anomalous, and one normal picture in its training split.
+    """
     (directory / "data/weights").mkdir(parents=True)
     (directory / "data/weights/default").symlink_to(backbone)
     before = Path.cwd()
@@ -38,9 +48,14 @@ def picture(seed: int, side: int = 160) -> Image.Image:
 
 
 def params(method: str, image_size: int, device: str, epochs: int, seeds: tuple[int, ...] = (0,)) -> Params:
-    """Configuration `mine` of this method on the source, batches of two pictures."""
-    trained = learner_class(method).trained
-    settings: dict[str, Any] = {"epochs": epochs, "train_batch_size": 2, **SHORT.get(method, {})} if trained else {}
+    """Configuration `mine` of this method on the dataset: batches of two pictures, or adapted from one shot."""
+    kind = learner_class(method)
+    settings = {**({"epochs": epochs} if kind.trained else {}), **SHORT.get(method, {})}
+    if kind.few_shot:
+        blocks: dict[str, Any] = {"learners": {}, "few_shot": {"mine": {"method": method, "shots": 1, **settings}}}
+    else:
+        batch = {"train_batch_size": 2} if kind.trained else {}
+        blocks = {"learners": {"mine": {"method": method, **batch, **settings}}}
     return Params.model_validate(
         {
             "seeds": list(seeds),
@@ -49,10 +64,16 @@ def params(method: str, image_size: int, device: str, epochs: int, seeds: tuple[
             "backbones": {"default": {"name": "any", "pretrained": "any", "image_size": image_size}},
             "sources": {"source": {}},
             "datasets": {"source": {"kind": "folder", "path": "pictures"}},
-            "learners": {"mine": {"method": method, **settings}},
+            **blocks,
             "gate": {"cell": {}, "mean": {}},
         }
     )
+
+
+def learn(params: Params, report: Callable[..., None]) -> None:
+    """Train or adapt `mine`."""
+    run = adapt if "mine" in params.few_shot else train
+    assert run(params, "mine", "source", report)
 
 
 def _write_source(root: Path, count: int, side: int = 160) -> None:
@@ -68,7 +89,9 @@ def _write_source(root: Path, count: int, side: int = 160) -> None:
             pixels[mask > 0] = (20, 200, 20)
         Image.fromarray(pixels).save(root / f"{i}.png")
         rows.append(Row(f"{i}.png", "part", "part", i % 2, name, "test", "", side, side, f"{i}"))
+    picture(count, side).save(root / "train.png")
+    rows.append(Row("train.png", "part", "part", 0, "", "train", "", side, side, "train"))
     facts: dict[str, Any] = {"has_image_labels": True, "has_pixel_labels": True, "size": (side, side)}
-    counts = {"part": {"train": 0, "normal": count - count // 2, "anomalous": count // 2}}
+    counts = {"part": {"train": 1, "normal": count - count // 2, "anomalous": count // 2}}
     rest: dict[str, Any] = {"hash": "h", "counts": counts, "notes": (), "rows": tuple(rows), "mask_rule": "gt127"}
     write_manifest(Manifest("source", "folder", "d", root, **facts, **rest))

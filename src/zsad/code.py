@@ -25,7 +25,7 @@ def write_code(params: Params, key: str) -> None:
     configuration = params.configuration(key)
     method = configuration.method
     if not _learner_file(method).is_file():
-        raise UserError(f"params.yaml: learners.{key}: method {method!r} does not exist; there are: {methods()}")
+        raise UserError(f"params.yaml: {configuration.where}: method {method!r} does not exist; there are: {methods()}")
     weights = read_json(WEIGHTS / configuration.backbone_key / "backbone.json")
     made_of = {
         "files": {path.name: file_sha256(path) for path in learner_files(method)},

@@ -1,11 +1,11 @@
-"""The training journal: what one train cell did, as JSON lines. MLflow runs are made from it and can be remade from it.
+"""The training journal: what one train or adapt cell did, as JSON lines. MLflow runs are made from it and can be remade from it.
 
 `data/journal/<KEY>/<SOURCE>.jsonl` is appended to and never rewritten. Each line is one event with its name in `event`
 and the time in ms since 1970 in `time`:
 
     start   learner, source, method, protocol, config_hash, params {name: value or a mapping of such},
-            tags {name: text}, dataset {name, hash, n_images}
-    epoch   seed, epoch, losses {name: float}, seconds, images_per_second
+            tags {name: text}, dataset {name, hash, n_images}; of an adapt cell: shots, and the target as `source`
+    epoch   seed, epoch, losses {name: float}, seconds, images_per_second; of an adapt cell: category, no speed
     system  any name: number
     end     checkpoints {seed: sha256}, wall_seconds
 

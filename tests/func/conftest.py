@@ -19,6 +19,7 @@ SMALL = (  # every block that decides the pipeline, so that a profile applied to
     "metrics={resolution: null, aupro_fpr_limit: 0.3}",
     "sources={demo_source: {}}",
     "learners={clip_zero: {}, anomalyclip: {epochs: 1}}",
+    "few_shot={}",
     "datasets={demo_source: {kind: demo, path: src/zsad/datasets/demo},"
     " demo_texture: {kind: demo, path: src/zsad/datasets/demo}}",
 )

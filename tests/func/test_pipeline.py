@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -126,6 +127,31 @@ def test_a_new_learner_is_one_file_and_one_block(repo: Repo) -> None:
     assert ran == expected | last(repo)
     assert "coin" in (repo.path / "metrics/leaderboard.csv").read_text()
     (repo.path / "src/zsad/learners/coin.py").unlink()
+    repo.run("git", "checkout", "params.yaml")
+    repo.repro()
+
+
+def test_a_few_shot_configuration_is_adapted_to_every_dataset_and_registered_for_each(repo: Repo) -> None:
+    repo.set("few_shot.winclip_2shot={method: winclip_plus, shots: 2}")
+    key, datasets = "winclip_2shot", ["demo_source", "demo_texture"]
+    expected = {f"code_few_shot@{key}"} | last(repo)
+    for stage in ("adapt", "predict_few_shot", "score_few_shot"):
+        expected |= cells(stage, [key], datasets)
+    assert set(repo.repro()) == expected
+    assert repo.repro() == []
+    table = (repo.path / "metrics/leaderboard.md").read_text()
+    assert key in table.split("## 2-shot")[1]
+    assert "clip_zero" not in table.split("## 2-shot")[1].split("Left out")[0]
+    lines = repo.run("zsad", "models").splitlines()
+    assert [line.split()[0] for line in lines if line.startswith(key)] == [f"{key}__{name}" for name in datasets]
+    model, photos = f"models:/{key}__demo_texture@champion", "data/raw/demo_texture/cork/test/good"
+    assert "one for each of: cork" in repo.run("zsad", "predict", model, photos, code=2).replace("corduroy, ", "")
+    repo.run("zsad", "predict", model, photos, "--category", "cork")
+    with (repo.path / "predictions/scores.csv").open() as file:
+        assert all(0 <= float(row["score"]) <= 1 and not row["error"] for row in csv.DictReader(file))
+    shutil.rmtree(repo.path / "predictions")
+    repo.set("few_shot.winclip_2shot.scales=[2]")
+    assert set(repo.repro()) == expected
     repo.run("git", "checkout", "params.yaml")
     repo.repro()
 

@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from tests.workplace import CHECKPOINT, params, picture, workplace
+from tests.workplace import CHECKPOINT, learn, params, picture, workplace
 from zsad.clip.weights import EMBEDDED, prepare
 from zsad.code import methods
 from zsad.config import BackboneParams
 from zsad.io import read_tensors
 from zsad.learners.base import learner_class
 from zsad.predictor import load_predictor
-from zsad.train import train
 
 SIDE = 112
 METHODS = methods().split(", ")
@@ -43,9 +42,9 @@ def train_on(backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
         def report(event: str, **fields: dict) -> None:
             if event == "epoch":
-                losses.append(fields["losses"]["loss"])
+                losses.append(next(iter(fields["losses"].values())))
 
-        train(params(method, SIDE, device, epochs=3), "mine", "source", report)
+        learn(params(method, SIDE, device, epochs=3), report)
         return losses
 
     with workplace(tmp_path, backbone, pictures=8):

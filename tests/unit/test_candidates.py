@@ -9,6 +9,8 @@ from zsad.cells import CHECKPOINTS
 from zsad.config import Params
 from zsad.errors import UserError
 from zsad.io import write_json
+from zsad.metrics import METRICS
+from zsad.metrics.results import FIELDS, cell_path
 from zsad.trainings import current_trainings
 
 SOURCES = ("aux_b", "aux_a")
@@ -59,3 +61,25 @@ def test_protocol_paper_and_a_configuration_without_targets_are_not_registered()
 def test_a_missing_checkpoint_names_the_stage_that_makes_it() -> None:
     with pytest.raises(UserError, match=r"aux_a/checkpoint\.json: .*dvc repro train@cops-aux_a"):
         candidates(params_with("aux_a"), [])
+
+
+def test_a_few_shot_configuration_is_registered_for_each_target() -> None:
+    """Not where nothing could be adapted; results of other targets are none of its."""
+    shared = {"learner": "apt_4shot", "method": "apt", "protocol": "strict", "config_hash": "c", "shots": 4}
+    for target in ("target_0", "aux_b"):
+        record = {**shared, "source": target, "seeds": [3], "settings": {}, "backbone": {}, "dataset_hash": "d"}
+        write_json(CHECKPOINTS / "apt_4shot" / target / "checkpoint.json", {**record, "files": {"3": "x"}})
+        cell = dict.fromkeys(FIELDS) | {"learner": "apt_4shot", "config_hash": "c", "dataset": target}
+        value = 0.75 if target == "aux_b" else 0.5
+        write_json(cell_path("apt_4shot", target), {**cell, "mean": dict.fromkeys(METRICS, value)})
+    unused = {"learner": "apt_4shot", "source": "aux_a", "unused": "no normal training pictures"}
+    write_json(CHECKPOINTS / "apt_4shot/aux_a/checkpoint.json", unused)
+    content = params_with("aux_a").model_dump()
+    content |= {"learners": {}, "few_shot": {"apt_4shot": {"method": "apt", "shots": 4}}}
+    params = Params.model_validate(content)
+    found = {candidate.name: candidate for candidate in candidates(params, list(current_trainings(params)))}
+    assert list(found) == ["apt_4shot__target_0", "apt_4shot__aux_b"]
+    own = found["apt_4shot__aux_b"]
+    assert own.file == CHECKPOINTS / "apt_4shot/aux_b/seed_3.safetensors"
+    assert (own.tags["learner"], own.tags["shots"], own.tags["source"]) == ("apt_4shot", "4", "aux_b")
+    assert own.tags["mean.pixel_ap"] == "0.7500"

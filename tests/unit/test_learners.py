@@ -16,7 +16,7 @@ from zsad.learners.base import build_config, learner_class, scaled
 from zsad.maps import encode_logits
 
 METHODS = methods().split(", ")
-TRAINED = [method for method in METHODS if learner_class(method).trained]
+TRAINED = [method for method in METHODS if learner_class(method).trained and not learner_class(method).few_shot]
 NAMES = ["bottle", "metal nut", "bottle", "brain"] * 3
 
 

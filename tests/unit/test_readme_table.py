@@ -13,9 +13,13 @@ def demo_table() -> str:
     """Means over the target sets, in the order of params.yaml."""
     board = pd.read_csv(io.StringIO(shipped("metrics/leaderboard.csv")))
     targets = board[board["dataset"] != "demo_source"]
-    lines = [f"| learner | protocol | {' | '.join(COLUMNS.values())} |", "|---|---|" + "---|" * len(COLUMNS)]
-    for (learner, protocol), rows in targets.groupby(["learner", "protocol"], sort=False):
-        lines.append(f"| {learner} | {protocol} | {' | '.join(f'{rows[name].mean():.3f}' for name in COLUMNS)} |")
+    lines = [
+        f"| learner | shots | protocol | {' | '.join(COLUMNS.values())} |",
+        "|---|---|---|" + "---|" * len(COLUMNS),
+    ]
+    for (learner, shots, protocol), rows in targets.groupby(["learner", "shots", "protocol"], sort=False):
+        numbers = " | ".join(f"{rows[name].mean():.3f}" for name in COLUMNS)
+        lines.append(f"| {learner} | {shots} | {protocol} | {numbers} |")
     return "\n".join(lines)
 
 

@@ -211,7 +211,7 @@ def learner_class(method: str) -> type[Learner]:
     except ModuleNotFoundError as error:
         if error.name != f"zsad.learners.{method}":
             raise
-        raise UserError(f"params.yaml: learners: method {method!r} does not exist; there are: {methods()}") from None
+        raise UserError(f"params.yaml: method {method!r} does not exist; there are: {methods()}") from None
     for name, value in vars(module).items():
         if name.lower() == method.replace("_", "") and isinstance(value, type) and issubclass(value, Learner):
             return value
