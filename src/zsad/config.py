@@ -272,7 +272,7 @@ def load_params(path: Path = PARAMS_FILE, shown_as: Path | None = None) -> Param
     for key in params.sources:
         _lookup(params.datasets, key, "datasets")
     for key in params.few_shot.keys() & params.learners.keys():
-        raise UserError(f"{shown}: few_shot.{key}: stands under `learners` as well; results are named by key: rename one")
+        raise UserError(f"{shown}: few_shot.{key}: stands under `learners` as well; rename one of them")
     for key in params.learners if params.sources else ():
         for dataset in params.datasets:
             params.configuration(key).source_for(params, dataset)

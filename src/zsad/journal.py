@@ -1,4 +1,4 @@
-"""The training journal: what one train or adapt cell did, as JSON lines. MLflow runs are made from it and can be remade from it.
+"""The training journal: what one train or adapt cell did, as JSON lines. MLflow runs are made, and remade, from it.
 
 `data/journal/<KEY>/<SOURCE>.jsonl` is appended to and never rewritten. Each line is one event with its name in `event`
 and the time in ms since 1970 in `time`:

@@ -194,7 +194,7 @@ def test_the_served_model_takes_bytes_and_gives_score_and_heatmap(
     params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Predictor:
-        def predict_images(self, images: list[bytes]) -> list[SimpleNamespace]:
+        def predict_images(self, images: list[bytes], category: str | None) -> list[SimpleNamespace]:
             return [SimpleNamespace(score=len(image) / 10, map=np.eye(3)) for image in images]
 
     loaded: list[Path] = []
