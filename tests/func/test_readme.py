@@ -29,6 +29,7 @@ DEMO = "{kind: demo, path: src/zsad/datasets/demo}"
 README_SIZE = (
     *SMALL,
     "learners={cops: {epochs: 1, lr: 0.001}}",
+    "few_shot={apt_4shot: {method: apt, shots: 4, epochs: 2, rounds: 1, n_syn: 2}}",
     f"datasets={{demo_source: {DEMO}, demo_texture: {DEMO}, demo_object: {DEMO}}}",
 )
 
@@ -47,6 +48,7 @@ def test_the_list_of_commands_is_the_readmes() -> None:
         "dvc exp run -S learners.cops.lr=0.0005",
         "zsad predict models:/cops@champion photos/ --out predictions",
         "zsad import cops epoch_10.pth",
+        "zsad predict models:/apt_4shot__demo_texture@champion photos/ --category cork",
         "zsad profile apply profiles/folder.yaml"
         " datasets.my_source.path=/data/source datasets.my_parts.path=/data/parts",
         "dvc repro",
@@ -83,6 +85,12 @@ def test_own_pictures(repo: Repo) -> None:
     assert sorted(path.name for path in (repo.path / "predictions").iterdir()) == [
         "000.png.heatmap.png", "000.png.overlay.png", "001.png.heatmap.png", "001.png.overlay.png", "scores.csv",
     ]  # fmt: skip
+
+
+def test_a_few_good_parts(repo: Repo) -> None:
+    repo.run("zsad", "predict", "models:/apt_4shot__demo_texture@champion", "photos/", "--category", "cork")
+    with (repo.path / "predictions/scores.csv").open() as file:
+        assert [row["error"] for row in csv.DictReader(file)] == ["", ""]
 
 
 def test_official_weights(repo: Repo) -> None:
@@ -127,7 +135,10 @@ def test_mlflow_ui_shows_the_runs(repo: Repo) -> None:
         found = _post(f"http://127.0.0.1:{port}/api/2.0/mlflow/experiments/search", {"max_results": 10})
         experiment = next(e["experiment_id"] for e in found["experiments"] if e["name"] == "zsad")
         runs = _post(f"http://127.0.0.1:{port}/api/2.0/mlflow/runs/search", {"experiment_ids": [experiment]})
-        assert {run["info"]["run_name"] for run in runs["runs"]} == {"cops/demo_source"}
+        assert {run["info"]["run_name"] for run in runs["runs"]} == {
+            "cops/demo_source",
+            *(f"apt_4shot/{name}" for name in ("demo_source", "demo_texture", "demo_object")),
+        }
     finally:
         server.terminate()
         server.wait(timeout=60)
