@@ -150,14 +150,11 @@ def _fetch(arguments: argparse.Namespace) -> None:
 
 
 def _index(arguments: argparse.Namespace) -> None:
+    from zsad.datasets.describe import report
     from zsad.datasets.index import index
 
-    manifest = index(arguments.dataset, load_params().dataset(arguments.dataset))
-    print(f"{manifest.dataset}: hash {manifest.hash}")
-    for category, counts in manifest.counts.items():
-        print(f"  {category}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
-    for note in manifest.notes:
-        print(f"  note: {note}")
+    params = load_params()
+    print(*report(params, index(arguments.dataset, params.dataset(arguments.dataset))), sep="\n")
 
 
 def _datasets(_: argparse.Namespace) -> None:

@@ -79,7 +79,8 @@ def _adapt_cell(
         "left_out": dict(supports.left_out),
     }
     head = head_of(params, configuration, manifest.dataset, manifest, settings, backbone)
-    cell = TrainingCell(head, list(supports.by_seed), report, more)
+    seen = [row for drawn in supports.by_seed.values() for rows in drawn.values() for row in rows]
+    cell = TrainingCell(head, list(supports.by_seed), report, more, seen)
     cell.announce(configuration.shots * len(next(iter(supports.by_seed.values()))))
     scratch = SCRATCH / configuration.key / manifest.dataset / content_hash([cell.record, code.package_hash()])
     one = _Adaptation(params, configuration, settings, clip, manifest, scratch, report)

@@ -32,8 +32,9 @@ def copy_imported(params: Params, configuration: Configuration, source: str, see
     _check_backbone(configuration, backbone, origin, path)
     learner, _ = checkpoint.load(path, clip)
     digest = (origin.imported or {})["sha256"]
-    head = head_of(params, configuration, source, load_manifest(source), learner.config, backbone)
-    cell = TrainingCell(head, [seed], report, {"imported": digest, "trained": True})
+    manifest = load_manifest(source)
+    head = head_of(params, configuration, source, manifest, learner.config, backbone)
+    cell = TrainingCell(head, [seed], report, {"imported": digest, "trained": True}, manifest.trainable)
     cell.announce(0, imported=digest)
     with cell.checkpoints() as save:
         save(seed, learner, imported=origin.imported)

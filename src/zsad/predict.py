@@ -14,6 +14,7 @@ from zsad.cells import CHECKPOINTS, PREDICTIONS, read_record, training_set
 from zsad.clip.backbone import ImageFeatures
 from zsad.config import Configuration, Params
 from zsad.datasets.images import iterate_images
+from zsad.datasets.leaks import check_leaks
 from zsad.datasets.manifest import Manifest, Row, load_manifest
 from zsad.errors import UserError
 from zsad.learners.base import Learner
@@ -31,6 +32,7 @@ def predict_dataset(params: Params, key: str, dataset: str, device: torch.device
     if not manifest.test:
         raise UserError(f"params.yaml: datasets.{dataset}: has no test images to score")
     record = read_record(key, configuration.source_for(params, dataset))
+    check_leaks(CHECKPOINTS / record["learner"] / record["source"], configuration.protocol, manifest)
     models = _load_seeds(record, device)
     info = _info(configuration, manifest, record, next(iter(next(iter(models.values())).values())))
     with PredictionWriter(PREDICTIONS / key / dataset, info) as writer:

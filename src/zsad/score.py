@@ -138,13 +138,16 @@ def _image_metrics(manifest: Manifest, scores: NDArray[np.float64], labels: NDAr
 def _pixel_metrics(
     predictions: Predictions, manifest: Manifest, images: list[int], size: tuple[int, int], fpr_limit: float
 ) -> dict[int, Values]:
-    """Pixel metrics of one category for each seed; a mask is decoded once for all seeds."""
+    """Pixel metrics of one category for each seed; a mask is decoded once for all seeds.
+
+    An anomalous picture without a usable mask is left out: which of its pixels are normal is not known.
+    """
     info = predictions.info
     if not manifest.has_pixel_labels:
         return {seed: dict.fromkeys(PIXEL_METRICS) for seed in info.seeds}
     histograms = {seed: PixelHistogram() for seed in info.seeds}
     mode: Upsample = info.upsample  # type: ignore[assignment]  # PredictionInfo admits no other
-    for image in images:
+    for image in (i for i in images if manifest.test[i].has_truth):
         truth = read_truth(manifest, manifest.test[image], size, info.protocol)
         for seed, histogram in histograms.items():
             histogram.add(full_map(predictions.map_codes(seed, image), size, mode, info.sigma), truth)

@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
-from zsad.datasets.images import iterate_images, read_image, read_mask, resize_mask_paper, to_input
+from zsad.datasets.images import WORKERS, in_threads, iterate_images, read_image, read_mask, resize_mask_paper, to_input
 from zsad.datasets.manifest import Manifest, Row
 from zsad.io import full_disk_named
 from zsad.learners.base import Batch, Sample
@@ -31,7 +31,7 @@ View = Callable[[Sample, Sequence[Callable[[], Sample]], np.random.Generator], S
 
 
 class SourceData:
-    """The source's *test* split (normal and anomalous, with masks): what the field trains on.
+    """The source's *test* split (normal pictures, and anomalous ones with masks): what the field trains on.
 
     Entries: the pictures in the manifest's order, each in `views` random views made by `view` (0: only as it is).
     """
@@ -39,7 +39,7 @@ class SourceData:
     def __init__(
         self, manifest: Manifest, clip: Clip, directory: Path, views: int = 0, view: View | None = None
     ) -> None:
-        self.rows = manifest.test
+        self.rows = manifest.trainable
         self.root = manifest.root
         self.clip = clip
         self.directory = directory
@@ -50,12 +50,15 @@ class SourceData:
         entries = len(self.rows) * self.per_picture
         self.labels = np.repeat([row.label for row in self.rows], self.per_picture)
         self.masks = np.zeros((entries, (side * side + 7) // 8), np.uint8)  # one bit a pixel
-        for i, row in enumerate(self.rows if self.view is None else ()):
-            if row.mask:
-                self.masks[i] = np.packbits(resize_mask_paper(self.root / row.mask, side))
+        if self.view is None:
+            in_threads(self._read_mask, range(entries))
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def _read_mask(self, entry: int) -> None:
+        if mask := self.rows[entry].mask:
+            self.masks[entry] = np.packbits(resize_mask_paper(self.root / mask, self.clip.image_size))
 
     def shuffled(self) -> Tensor:
         """Entries of one epoch: every picture once, in random order and one of its views (torch's generator)."""
@@ -81,7 +84,7 @@ class SourceData:
         """Batches of views as CLIP input, made in threads one batch ahead; masks and labels are kept on the way."""
         pending: deque[tuple[range, list[Future[np.ndarray]]]] = deque()
         entries = range(len(self.labels))
-        with ThreadPoolExecutor(2) as pool:
+        with ThreadPoolExecutor(WORKERS) as pool:
             for start in range(0, len(entries), batch):
                 where = entries[start : start + batch]
                 pending.append((where, [pool.submit(self._make_view, view, entry) for entry in where]))

@@ -79,8 +79,9 @@ def _train_cell(params: Params, configuration: Configuration, source: str, seeds
         seeds if method.trained else seeds[:1],
         report,
         {"trained": method.trained},
+        manifest.trainable if method.trained else (),
     )
-    cell.announce(len(manifest.test))
+    cell.announce(len(manifest.trainable))
     scratch = SCRATCH / configuration.key / source / content_hash([cell.record, code.package_hash()])
     trainer = _trainer(params, configuration, manifest, clip, settings, scratch, report)
     with cell.checkpoints() as save:

@@ -1,7 +1,7 @@
 """A train or adapt cell, data/checkpoints/<KEY>/<SOURCE or TARGET>: its lock, its header, its files and its journal."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,8 @@ from zsad.cells import CHECKPOINTS
 from zsad.checkpoint import Header
 from zsad.clip.backbone import Clip
 from zsad.config import Block, Configuration, Params
-from zsad.datasets.manifest import Manifest
+from zsad.datasets.leaks import record_pictures
+from zsad.datasets.manifest import Manifest, Row
 from zsad.errors import UserError
 from zsad.io import atomic_directory, write_json
 from zsad.learners.base import Learner, build_config, learner_class, make_learner
@@ -29,13 +30,14 @@ Report = Callable[..., None]  # report(event, **fields): training tells what hap
 class TrainingCell:
     """What journal, checkpoint files and checkpoint.json say alike.
 
-    head: fields of `Header` that all seeds share; more: what checkpoint.json says besides.
+    head: fields of `Header` that all seeds share; more: what checkpoint.json says besides; seen: what is learned from.
     """
 
     head: dict[str, Any]
     seeds: Sequence[int]
     report: Report
     more: Mapping[str, Any] = field(default_factory=dict)
+    seen: Iterable[Row] = ()
     started: float = field(default_factory=time.monotonic)
 
     @property
@@ -65,6 +67,7 @@ class TrainingCell:
                 files[str(seed)] = checkpoint.save(directory / f"seed_{seed}.safetensors", learner, header)
 
             yield save
+            record_pictures(directory, self.head["source"], self.seen)
             write_json(directory / RECORD, {**self.record, "files": files})
         self.report("end", checkpoints=files, wall_seconds=time.monotonic() - self.started)
 

@@ -117,7 +117,7 @@ def test_from_support_to_result(method: str) -> None:
 @pytest.mark.parametrize("method", FEW_SHOT)
 def test_same_seed_same_bytes_even_after_an_interruption(method: str) -> None:
     whole = run(method)
-    assert set(whole) == {"checkpoint.json", "seed_0.safetensors", "seed_1.safetensors"}
+    assert set(whole) == {"checkpoint.json", "pictures.json", "seed_0.safetensors", "seed_1.safetensors"}
     assert whole["seed_0.safetensors"] != whole["seed_1.safetensors"]
     encoded: list[str] = []
     with pytest.MonkeyPatch.context() as patch:
@@ -163,6 +163,8 @@ def test_the_record_and_the_file_name_the_support() -> None:
     assert header.categories["nut"]["prompt_name"] == "steel nut"
     assert header.categories["nut"]["support"] == record["support"]["1"]["nut"]
     assert all(path in ("nut/0.png", "nut/1.png", "nut/2.png") for path in record["support"]["1"]["nut"])
+    drawn = {path for by_category in record["support"].values() for paths in by_category.values() for path in paths}
+    assert set(read_json(CHECKPOINT / "pictures.json")["pictures"]) == drawn
 
 
 def test_the_journal_tells_of_every_category_and_epoch() -> None:

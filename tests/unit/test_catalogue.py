@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from zsad.config import DatasetParams, load_params, validate
+from zsad.datasets.archives import Places
 from zsad.datasets.catalogue import FOLDER, Entry, catalogue
 from zsad.datasets.describe import describe
-from zsad.datasets.fetch import fetch
+from zsad.datasets.fetch import fetch, published_params
 from zsad.datasets.layouts import CUTTERS, LAYOUTS
 from zsad.datasets.official import layout_of, official_entry
 from zsad.errors import UserError
@@ -103,9 +104,32 @@ def test_id_needs_the_kind_that_reads_it() -> None:
 def test_table_of_datasets_knows_published_sets(tmp_path: Path) -> None:
     params = load_params(Path(__file__).parents[2] / "params.yaml")
     block = DatasetParams(kind="official", path="data/drop/steel", id="ksdd2")
-    (line,) = describe(params.model_copy(update={"datasets": {"steel": block}}), tmp_path, tmp_path)
+    params, places = params.model_copy(update={"datasets": {"steel": block}}), Places(tmp_path / "store", tmp_path)
+    (line,) = describe(params, tmp_path, tmp_path, places)
     assert (line.title, line.domain, line.licence) == ("KolektorSDD2", "industrial", "CC-BY-NC-SA-4.0")
-    assert (line.where, line.on_disk) == ("data/drop/steel", False)
+    assert (line.where, line.on_disk) == ("data/drop/steel", "")
+    assert line.counts == "expected: 894 normal, 110 anomalous"
+
+
+def test_table_of_datasets_shows_what_is_on_disk_of_the_catalogue(tmp_path: Path) -> None:
+    params = load_params(Path(__file__).parents[2] / "params.yaml")
+    params = params.model_copy(update={"datasets": {}})
+    places = Places(tmp_path / "store", tmp_path / "drop")
+    assert describe(params, tmp_path / "raw", tmp_path, places) == []
+    (tmp_path / "store/visa").mkdir(parents=True)
+    (tmp_path / "store/visa/VisA_20220922.tar").touch()
+    (tmp_path / "raw/elpv").mkdir(parents=True)
+    elpv, visa = describe(params, tmp_path / "raw", tmp_path, places)
+    assert (elpv.key, elpv.where, elpv.on_disk) == ("elpv", "github.com", "fetched")
+    assert (visa.key, visa.where, visa.on_disk) == (
+        "visa",
+        "amazon-visual-anomaly.s3.us-west-2.amazonaws.com",
+        "archive",
+    )
+    assert (visa.counts, visa.licence) == ("expected: 962 normal, 1200 anomalous", "CC-BY-4.0")
+    block = published_params("visa")
+    named, other = describe(params.model_copy(update={"datasets": {"v": block}}), tmp_path / "raw", tmp_path, places)
+    assert (named.key, named.on_disk, named.title, other.key) == ("v", "archive", "VisA", "elpv")
 
 
 def test_unknown_id_gives_the_nearest(tmp_path: Path) -> None:

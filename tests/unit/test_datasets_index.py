@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from zsad.config import DatasetParams, Params, load_params
+from zsad.datasets.archives import Places
 from zsad.datasets.describe import describe
 from zsad.datasets.fetch import INVENTORY, fetch, list_images
 from zsad.datasets.index import build_manifest, index
@@ -145,7 +146,7 @@ def test_empty_mask_is_refused(pictures: Pictures, tmp_path: Path) -> None:
 def test_repeated_pictures_are_noted(pictures: Pictures, tmp_path: Path) -> None:
     source = pictures.root / "steel_nut/train/good/0.png"
     (pictures.root / "steel_nut/test/good/9.png").write_bytes(source.read_bytes())
-    note = "the same picture, across split: steel_nut/test/good/9.png, steel_nut/train/good/0.png"
+    note = "the same picture across split (1): steel_nut/test/good/9.png = steel_nut/train/good/0.png"
     assert pictures.manifest(tmp_path).notes == (note,)
 
 
@@ -154,7 +155,7 @@ def test_exif_rotation_is_noted(pictures: Pictures, tmp_path: Path) -> None:
     exif[0x0112] = 6
     Image.new("RGB", (8, 6)).save(pictures.root / "steel_nut/test/good/r.jpg", exif=exif)
     manifest = pictures.manifest(tmp_path)
-    assert manifest.notes == ("EXIF rotation is not applied: steel_nut/test/good/r.jpg",)
+    assert manifest.notes == ("EXIF rotation is not applied (1): steel_nut/test/good/r.jpg",)
     assert next((row.width, row.height) for row in manifest.rows if row.path.endswith("r.jpg")) == (8, 6)
 
 
@@ -205,13 +206,17 @@ def test_table_of_datasets(pictures: Pictures, tmp_path: Path) -> None:
     params = params.model_copy(
         update={"datasets": {"photos": block, "demo_object": DatasetParams(kind="demo", path="x")}}
     )
+    places = Places(tmp_path / "downloads", tmp_path / "drop")
+    assert describe(params, raw, manifests, places)[0].on_disk == "folder"
     fetch("photos", block, raw / "photos")
+    assert describe(params, raw, manifests, places)[0].on_disk == "fetched"
     manifest = index("photos", block, raw / "photos", manifests)
-    photos, gears = describe(params, raw, manifests)
-    assert (photos.where, photos.on_disk, photos.hash) == (str(pictures.root), True, manifest.hash)
+    photos, gears = describe(params, raw, manifests, places)
+    assert (photos.where, photos.on_disk, photos.hash) == (str(pictures.root), "indexed", manifest.hash)
     assert (photos.labels, photos.counts) == ("image + pixel", "1 + 2 normal, 2 anomalous, 1 categories")
     assert (photos.title, gears.title, gears.licence) == ("", "Demo objects (drawn)", "MIT")
-    assert (gears.domain, gears.on_disk, gears.counts, gears.hash) == ("demo_object", False, "", "")
+    assert (gears.domain, gears.on_disk, gears.hash) == ("demo_object", "", "")
+    assert gears.counts == "expected: 12 + 24 normal, 39 anomalous, 3 categories"
 
 
 def test_heavy_libraries_stay_out() -> None:

@@ -1,12 +1,15 @@
 """Decoding, preprocessing and masks: against Pillow, against slow literal forms, and on unfit files."""
 
 from pathlib import Path
+from threading import Lock
+from time import sleep
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
+from zsad.datasets import images
 from zsad.datasets.images import (
     MEAN,
     STD,
@@ -104,6 +107,31 @@ def test_iterate_stops_early_and_reports_bad_files(tmp_path: Path) -> None:
     batches.close()
     with pytest.raises(UserError, match=r"bad\.png"):
         list(iterate_images([good, good, bad], 8, 1))
+
+
+@pytest.mark.parametrize(("batch", "workers"), [(1, 1), (2, 3), (5, 2)])
+def test_few_pictures_are_held_at_once(monkeypatch: pytest.MonkeyPatch, batch: int, workers: int) -> None:
+    """A slow reader: at most three batches are decoded and not yet used, and at most `workers` being decoded."""
+    lock, counts = Lock(), {"decoding": 0, "most decoding": 0, "decoded": 0}
+
+    def slow(path: Path, **options: object) -> np.ndarray:
+        with lock:
+            counts["decoding"] += 1
+            counts["most decoding"] = max(counts["most decoding"], counts["decoding"])
+        sleep(0.001)
+        with lock:
+            counts["decoding"] -= 1
+            counts["decoded"] += 1
+        return np.zeros((3, 2, 2), dtype=np.float32)
+
+    monkeypatch.setattr(images, "preprocess", slow)
+    most = 0
+    for where, _ in iterate_images([Path("x.png")] * 41, 2, batch, workers=workers):
+        sleep(0.004 * batch)
+        most = max(most, counts["decoded"] - where.start)
+    assert counts["decoded"] == 41
+    assert most <= 3 * batch
+    assert counts["most decoding"] <= workers
 
 
 def test_mask_rules(tmp_path: Path) -> None:

@@ -113,13 +113,14 @@ def two_categories(place: Path) -> Manifest:
 
 
 def exact_metrics(manifest: Manifest, predictions: Predictions, seed: int, category: str) -> dict[str, float | None]:
-    """The category's metrics from full maps and masks in memory."""
+    """The category's metrics from full maps and masks in memory; anomalous pictures without mask: image metrics."""
     info = predictions.info
     rows = [(i, row) for i, row in enumerate(manifest.test) if row.category == category]
-    maps = [full_map(predictions.map_codes(seed, i), (SIDE, SIDE), info.upsample, info.sigma) for i, _ in rows]
+    shown = [(i, row) for i, row in rows if row.mask or not row.label]
+    maps = [full_map(predictions.map_codes(seed, i), (SIDE, SIDE), info.upsample, info.sigma) for i, _ in shown]
     masks = [
         cv2.imread(str(manifest.root / row.mask), 0) > 127 if row.mask else np.zeros((SIDE, SIDE), dtype=bool)
-        for _, row in rows
+        for _, row in shown
     ]
     scores, labels = predictions.scores(seed)[[i for i, _ in rows]], np.array([row.label for _, row in rows])
     return {**image_metrics(scores, labels), **exact.pixel_metrics(maps, masks, 0.3)}
@@ -204,6 +205,22 @@ def test_metrics_without_labels_are_null(place: Path, change: dict[str, bool], m
     assert {metric for metric in METRICS if cell["mean"][metric] is None} == set(missing)
     assert {metric for metric in METRICS if cell["sd"][metric] is None} == set(missing)
     assert cell["undefined"] == dict.fromkeys(missing, 1)
+
+
+def test_pictures_without_a_usable_mask_count_for_image_metrics_only(two_categories: Manifest) -> None:
+    """A category of which no mask is usable has no pixel metrics."""
+    bare = [row.path for row in two_categories.rows if row.category == "nut" or row.path.endswith(("3.png", "5.png"))]
+    manifest = make_manifest([replace(row, mask="") if row.path in bare else row for row in two_categories.rows])
+    predictions = predict(manifest)
+    cell = score_cell(make_params(), "cops", "toy")
+    assert cell["n_images"] == 14
+    expected = [exact_metrics(manifest, predictions, seed, "cup") for seed in INFO.seeds]
+    for metric in METRICS:
+        wanted = np.mean([values[metric] for values in expected])
+        assert cell["categories"]["cup"][metric] == pytest.approx(wanted, abs=1e-3)
+    assert cell["categories"]["nut"]["image_auroc"] is not None
+    assert all(cell["categories"]["nut"][metric] is None for metric in PIXEL_METRICS)
+    assert cell["undefined"] == dict.fromkeys(PIXEL_METRICS, 1)
 
 
 def test_a_cell_that_has_no_meaning_keeps_its_reason(two_categories: Manifest) -> None:

@@ -1,5 +1,6 @@
 """What a trainer reads of its source: frozen features, masks, and a pool of random views."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,16 @@ def test_features_are_those_of_the_tower(workplace):
     assert batch.masks[0].bool().numpy().tolist() == resize_mask_paper(workplace / "pictures/5_mask.png", 48).tolist()
     assert batch.masks[0].sum() > 0
     assert batch.masks[1].sum() == 0
+
+
+def test_pictures_without_a_usable_mask_are_not_trained_on(workplace, clip):
+    manifest = load_manifest("source")
+    bare = replace(manifest.rows[3], mask="")
+    rows = (*manifest.rows[:3], bare, *manifest.rows[4:])
+    data = SourceData(replace(manifest, rows=rows), clip, workplace)
+    assert [row.path for row in data.rows] == ["0.png", "1.png", "2.png", "4.png", "5.png"]
+    assert data.labels.tolist() == [0, 1, 0, 0, 1]
+    assert data.masks.any(axis=1).tolist() == [False, True, False, False, True]
 
 
 def test_pool_of_views(workplace):

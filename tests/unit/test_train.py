@@ -90,12 +90,12 @@ def interrupt_after(epochs):
 def test_same_seed_same_bytes_even_after_an_interruption(workplace, method):
     events = []
     whole = run(method, seeds=(0, 1), report=lambda event, **fields: events.append((event, fields)))
-    assert set(whole) == {"checkpoint.json", "seed_0.safetensors", "seed_1.safetensors"}
+    assert set(whole) == {"checkpoint.json", "pictures.json", "seed_0.safetensors", "seed_1.safetensors"}
     assert whole["seed_0.safetensors"] != whole["seed_1.safetensors"]
     (CHECKPOINT / "seed_0.safetensors").unlink()
     with pytest.raises(KeyboardInterrupt):
         run(method, seeds=(0, 1), report=interrupt_after(1))
-    assert {path.name for path in CHECKPOINT.iterdir()} == {"checkpoint.json", "seed_1.safetensors"}
+    assert {path.name for path in CHECKPOINT.iterdir()} == {"checkpoint.json", "pictures.json", "seed_1.safetensors"}
     later = []
     again = run(method, seeds=(0, 1), report=lambda event, **fields: later.append((event, fields)))
     assert again == whole
@@ -214,7 +214,7 @@ def test_each_seed_starts_elsewhere(workplace):
 
 def test_untrained_method_writes_one_seed(workplace):
     files = run("clip_zero", seeds=(3, 4))
-    assert set(files) == {"checkpoint.json", "seed_3.safetensors"}
+    assert set(files) == {"checkpoint.json", "pictures.json", "seed_3.safetensors"}
     assert read_json(CHECKPOINT / "checkpoint.json")["trained"] is False
 
 

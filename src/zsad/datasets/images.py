@@ -1,10 +1,12 @@
 """Pictures and masks from disk to arrays: decode, convert, resize, normalise. NumPy, Pillow and OpenCV only."""
 
+import os
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -16,6 +18,10 @@ MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP's training pictures (OpenA
 STD = (0.26862954, 0.26130258, 0.27577711)
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 ORIENTATION_TAG = 0x0112  # EXIF
+WORKERS = min(os.cpu_count() or 1, 8)  # threads that decode
+FOREGROUND_ABOVE = {"gt127": 127, "nonzero": 0}  # mask rule → largest grey value of the background
+T = TypeVar("T")
+R = TypeVar("R")
 
 # What Pillow raises on broken or hostile files, besides OSError (which covers unknown and truncated ones).
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
@@ -68,7 +74,7 @@ def normalised(pixels: np.ndarray) -> np.ndarray:
 
 
 def iterate_images(
-    paths: Sequence[Path], side: int, batch: int, resize_first: bool = False, workers: int = 2
+    paths: Sequence[Path], side: int, batch: int, resize_first: bool = False, workers: int = WORKERS
 ) -> Generator[tuple[range, np.ndarray], None, None]:
     """Batches (indices into `paths`, float32 [b, 3, side, side]) in order, decoded in threads.
 
@@ -89,6 +95,12 @@ def iterate_images(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def in_threads(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
+    """`work` of each item, in order. Decoding releases the interpreter lock, so threads use all cores."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(work, items))
+
+
 def read_mask(path: Path, size: tuple[int, int], rule: str) -> np.ndarray:
     """A ground-truth mask as bool [H, W] for a picture of `size` (width, height).
 
@@ -99,10 +111,15 @@ def read_mask(path: Path, size: tuple[int, int], rule: str) -> np.ndarray:
     if grey.shape != (size[1], size[0]):
         found = f"{grey.shape[1]} x {grey.shape[0]}"
         raise UserError(f"{path}: mask is {found}, its picture {size[0]} x {size[1]} pixels; give both the same size")
-    mask = grey > (127 if rule == "gt127" else 0)
+    mask = grey > FOREGROUND_ABOVE[rule]
     if grey.any() and not mask.any():
         raise UserError(f"{path}: largest mask value is {grey.max()}; masks must be 0 (normal) and 255 (anomalous)")
     return mask
+
+
+def mask_is_marked(path: Path, rule: str) -> bool:
+    """Whether any pixel of a mask is foreground, whatever its size; `rule` as in `read_mask`."""
+    return bool((_grey(path) > FOREGROUND_ABOVE[rule]).any())
 
 
 def resize_mask_area(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:

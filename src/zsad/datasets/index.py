@@ -1,21 +1,16 @@
 """`zsad index`: decode every picture once, check it, and build the manifest."""
 
-import hashlib
-import os
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median_low
-from typing import TypeVar
-
-import numpy as np
 
 from zsad.config import DatasetParams
 from zsad.datasets.fetch import INVENTORY, RAW, list_images
-from zsad.datasets.images import IMAGE_SUFFIXES, is_rotated_by_exif, read_image, read_mask
-from zsad.datasets.layouts import Files, Item, fail, listed, mvtec_layout
+from zsad.datasets.images import IMAGE_SUFFIXES
+from zsad.datasets.integrity import Fact, inspect_all, note, oddities
+from zsad.datasets.layouts import Files, Item, listed, mvtec_layout
+from zsad.datasets.layouts.base import stem_of
 from zsad.datasets.manifest import MANIFESTS, Manifest, Row, write_manifest
 from zsad.datasets.official import READ_SUFFIXES, official_entry, read_official
 from zsad.datasets.registry import Entry, demo_entry
@@ -24,8 +19,6 @@ from zsad.io import content_hash, read_json
 
 MASK_RULE = "gt127"
 NO_DOMAIN = "other"
-T = TypeVar("T")
-R = TypeVar("R")
 
 
 def index(key: str, params: DatasetParams, raw: Path | None = None, base: Path = MANIFESTS) -> Manifest:
@@ -39,26 +32,29 @@ def build_manifest(key: str, params: DatasetParams, raw: Path) -> Manifest:
     """The manifest of the set fetched to `raw`. All unreadable or unfit files are listed in one UserError."""
     root, files = _files(key, params, raw)
     read = _READERS[params.kind](key, params, root, files)
-    facts = _inspect_all(root, read.items, read.mask_rule)
+    facts = inspect_all(root, read.items, read.mask_rule)
     names = {**read.names, **params.classes}
     rows = [_row(item, fact, names) for item, fact in zip(read.items, facts, strict=True)]
     counts = _counts(read.items)
     labels = [row.label for row in rows if row.split == "test"]
-    masked = [bool(row.mask) for row in rows if row.label]
     size = read.size or _median_size(rows)
-    notes = (*read.notes, *_unknown_class_notes(params, counts), *_duplicate_notes(rows))
     return Manifest(
         dataset=key,
         kind=params.kind,
         domain=params.domain or read.domain,
         root=root,
         has_image_labels=set(labels) == {0, 1},
-        has_pixel_labels=bool(masked) and all(masked),
+        has_pixel_labels=_has_pixel_labels(rows, read.unusable_masks),
         size=size,
         mask_rule=read.mask_rule,
         hash=content_hash([[asdict(row) for row in rows], [fact.mask_hash for fact in facts], size, read.mask_rule]),
         counts=counts,
-        notes=(*notes, *_rotation_notes(read.items, facts)),
+        notes=(
+            *read.notes,
+            *_unknown_class_notes(params, counts),
+            *_unusable_mask_notes(rows, read.unusable_masks),
+            *oddities(root, files, rows, facts, read.mask_rule),
+        ),
         rows=tuple(rows),
     )
 
@@ -73,6 +69,7 @@ class _Read:
     names: Mapping[str, str] = field(default_factory=dict)
     size: tuple[int, int] | None = None
     mask_rule: str = MASK_RULE
+    unusable_masks: Collection[str] = ()
 
 
 def _read_folder(key: str, params: DatasetParams, root: Path, files: list[str]) -> _Read:
@@ -89,19 +86,11 @@ def _read_demo(key: str, params: DatasetParams, root: Path, files: list[str]) ->
 def _read_official(key: str, params: DatasetParams, root: Path, files: list[str]) -> _Read:
     _, entry = official_entry(key, params)
     items, notes = read_official(entry, Files(root, tuple(files)))
-    return _Read(items, notes, entry.domain, entry.categories, mask_rule=entry.mask_threshold)
+    unusable = entry.unusable_masks
+    return _Read(items, notes, entry.domain, entry.categories, None, entry.mask_threshold, unusable)
 
 
 _READERS = {"demo": _read_demo, "folder": _read_folder, "official": _read_official}
-
-
-@dataclass(frozen=True)
-class _Fact:
-    width: int
-    height: int
-    pixel_hash: str
-    mask_hash: str
-    rotated: bool
 
 
 def _files(key: str, params: DatasetParams, raw: Path) -> tuple[Path, list[str]]:
@@ -118,42 +107,7 @@ def _files(key: str, params: DatasetParams, raw: Path) -> tuple[Path, list[str]]
     return root, files
 
 
-def _inspect_all(root: Path, items: Sequence[Item], rule: str) -> list[_Fact]:
-    facts = _in_threads(lambda item: _inspect(root, item, rule), items)
-    fail([str(fact) for fact in facts if isinstance(fact, UserError)])
-    return [fact for fact in facts if isinstance(fact, _Fact)]
-
-
-def _inspect(root: Path, item: Item, rule: str) -> _Fact | UserError:
-    try:
-        pixels = read_image(root / item.path)
-        height, width = pixels.shape[:2]
-        mask_hash = _mask_hash(root / item.mask, (width, height), rule) if item.mask else ""
-        return _Fact(width, height, _array_hash(pixels), mask_hash, is_rotated_by_exif(root / item.path))
-    except UserError as error:
-        return error
-
-
-def _mask_hash(path: Path, size: tuple[int, int], rule: str) -> str:
-    mask = read_mask(path, size, rule)
-    if not mask.any():
-        raise UserError(f"{path}: mask of an anomalous picture is empty; mark the anomaly or move the picture to good")
-    return _array_hash(mask.astype(np.uint8))
-
-
-def _array_hash(array: np.ndarray) -> str:
-    digest = hashlib.sha256(repr(array.shape).encode())
-    digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()[:16]
-
-
-def _in_threads(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
-    """Decoding releases the interpreter lock, so threads use all cores; only small results are kept."""
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        return list(pool.map(work, items))
-
-
-def _row(item: Item, fact: _Fact, names: Mapping[str, str]) -> Row:
+def _row(item: Item, fact: Fact, names: Mapping[str, str]) -> Row:
     name = names.get(item.category, item.category.replace("_", " "))
     return Row(
         path=item.path,
@@ -192,25 +146,18 @@ def _median_size(rows: Sequence[Row]) -> tuple[int, int]:
     return median_low(row.width for row in test), median_low(row.height for row in test)
 
 
+def _has_pixel_labels(rows: Sequence[Row], unusable: Collection[str]) -> bool:
+    """Whether all anomalous pictures have a mask, apart from those whose mask the entry calls unusable."""
+    masked = [bool(row.mask) for row in rows if row.label and stem_of(row.path) not in unusable]
+    return bool(masked) and all(masked)
+
+
+def _unusable_mask_notes(rows: Sequence[Row], unusable: Collection[str]) -> Iterator[str]:
+    if _has_pixel_labels(rows, unusable):
+        without = [row.path for row in rows if not row.has_truth]
+        yield from note("no usable mask: left out of pixel metrics and of training", without)
+
+
 def _unknown_class_notes(params: DatasetParams, counts: Mapping[str, object]) -> list[str]:
     unknown = sorted(set(params.classes) - set(counts))
     return [f"classes names categories that the set does not have: {listed(unknown)}"] if unknown else []
-
-
-def _duplicate_notes(rows: Sequence[Row]) -> list[str]:
-    groups: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        groups[row.pixel_hash].append(row)
-    repeated = [group for group in groups.values() if len(group) > 1]
-    return [_duplicate_note(group) for group in repeated]
-
-
-def _duplicate_note(group: Sequence[Row]) -> str:
-    crossing = [name for name in ("split", "label") if len({getattr(row, name) for row in group}) > 1]
-    across = f", across {' and '.join(crossing)}" if crossing else ""
-    return f"the same picture{across}: {listed([row.path for row in group])}"
-
-
-def _rotation_notes(items: Sequence[Item], facts: Sequence[_Fact]) -> list[str]:
-    rotated = [item.path for item, fact in zip(items, facts, strict=True) if fact.rotated]
-    return [f"EXIF rotation is not applied: {listed(rotated)}"] if rotated else []

@@ -32,10 +32,18 @@ class Row:
     height: int
     pixel_hash: str
 
+    @property
+    def has_truth(self) -> bool:
+        """Whether it is known which pixels are anomalous: none of a normal picture, else those of its mask."""
+        return bool(self.mask) or not self.label
+
 
 @dataclass(frozen=True)
 class Manifest:
-    """A dataset as every later step sees it; `hash` changes with any pixel, mask, label, name or size."""
+    """A dataset as every later step sees it; `hash` changes with any pixel, mask, label, name or size.
+
+    has_pixel_labels: every anomalous test picture has a mask, but for those whose mask is known to be unusable.
+    """
 
     dataset: str
     kind: str
@@ -52,8 +60,13 @@ class Manifest:
 
     @cached_property
     def test(self) -> tuple[Row, ...]:
-        """The pictures that are scored (and, in a source, trained on), in path order."""
+        """The pictures that are scored, in path order."""
         return tuple(row for row in self.rows if row.split == "test")
+
+    @cached_property
+    def trainable(self) -> tuple[Row, ...]:
+        """What learners train on when the set is their source: the test split but for what lacks a usable mask."""
+        return tuple(row for row in self.test if row.has_truth)
 
     @cached_property
     def train(self) -> tuple[Row, ...]:
