@@ -7,6 +7,8 @@ import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from zsad.datasets.transport.extract import extract
@@ -20,6 +22,13 @@ FILES = {
 }
 JUNK = {"__MACOSX/set/._1.png": b"x", "set/.DS_Store": b"x", "set/test/Thumbs.db": b"x"}
 TARS = {"a.tar": "w", "a.tar.gz": "w:gz", "a.tgz": "w:gz", "a.tar.xz": "w:xz", "a.tar.bz2": "w:bz2"}
+
+
+def png(value: int) -> bytes:
+    """A picture of one grey value with a white spot, which as a mask of value 0 it marks."""
+    picture = np.full((8, 8, 3), value, np.uint8)
+    picture[2:4, 2:4] = 255
+    return bytes(cv2.imencode(".png", picture)[1])
 
 
 def write_zip(path: Path, entries: Iterable[tuple[str | zipfile.ZipInfo, bytes]]) -> Path:

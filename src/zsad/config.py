@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -14,6 +15,7 @@ from zsad.errors import UserError
 from zsad.io import content_hash
 
 PARAMS_FILE = Path("params.yaml")
+REMOTE = "src/zsad/datasets/transport/remote.py"  # `path` of a dataset that has a `url`
 
 Protocol = Literal["strict", "paper"]
 B = TypeVar("B", bound=BaseModel)
@@ -62,11 +64,14 @@ class DatasetParams(Block):
     kind `official`: a published set. `path` is its entry in the catalogue (src/zsad/datasets/entries/<id>.yaml), whose
     archives are fetched; or the folder that they were unpacked to, and `id` (default: the key) names the entry.
     Layout, prompt names and expected counts are the entry's.
+    kind `folder`: `path` may also be an archive of such a folder. `url`: address of an archive or a folder; `path` is
+    then the code that brings it, because DVC watches files that are here.
     """
 
     kind: Literal["demo", "folder", "official"] = "folder"
     path: str
     id: Identifier | None = None
+    url: str | None = None
     source: Identifier | None = None
     domain: str | None = None
     classes: dict[str, str] = {}
@@ -75,6 +80,18 @@ class DatasetParams(Block):
     def _has_no_unused_id(self) -> "DatasetParams":
         if self.id and self.kind != "official":
             raise ValueError(f"`id` names a published set, so it needs `kind: official`, not {self.kind}")
+        return self
+
+    @model_validator(mode="after")
+    def _has_its_address_under_url(self) -> "DatasetParams":
+        if "://" in self.path:
+            raise ValueError(f"an address needs a key of its own: write `url: {self.path}, path: {REMOTE}`")
+        if self.url is None:
+            return self
+        if self.kind != "folder" or self.path != REMOTE:
+            raise ValueError(f"`url` needs `kind: folder` and `path: {REMOTE}` beside it")
+        if not urlsplit(self.url).scheme or "://" not in self.url:  # ValueError for a malformed one
+            raise ValueError(f"url: {self.url!r} is not an address such as https://… or s3://…")
         return self
 
 

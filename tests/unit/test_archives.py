@@ -3,16 +3,13 @@
 import socket
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
-import yaml
 
-from tests.archives import write_zip
+from tests.archives import png
 from tests.fetching import HASTY
-from tests.http_server import File, Server
+from tests.http_server import Server
+from tests.spots import IMAGE_PATH, MASK_PATH, assert_is_whole, direct, packed, params
 from zsad.__main__ import main
-from zsad.config import DatasetParams
 from zsad.datasets import archives, licences
 from zsad.datasets.archives import Places
 from zsad.datasets.catalogue import catalogue, read_entry
@@ -20,56 +17,11 @@ from zsad.datasets.fetch import fetch
 from zsad.datasets.index import build_manifest
 from zsad.errors import UserError
 
-MASK_PATH, IMAGE_PATH = "Masks/a.png", "Images/a.png"
-
 
 @pytest.fixture
 def places(tmp_path: Path) -> Places:
     below = tmp_path / "data"
     return Places(below / "downloads", below / "drop", below / "lock.yaml", below / "accepted.yaml", HASTY)
-
-
-def png(value: int) -> bytes:
-    picture = np.full((8, 8, 3), value, np.uint8)
-    picture[2:4, 2:4] = 255
-    return bytes(cv2.imencode(".png", picture)[1])
-
-
-def packed(tmp_path: Path, name: str, files: dict[str, bytes]) -> bytes:
-    return write_zip(tmp_path / name, files.items()).read_bytes()
-
-
-def params(tmp_path: Path, *sources: dict[str, object], accept: bool = False, nested: str = "") -> DatasetParams:
-    """A set of two pictures and their masks, as a user would declare one of their own."""
-    entry = {
-        "title": "Two spots",
-        "domain": "industrial",
-        "role": "target",
-        "source": "visa",
-        "labels": {"image": False, "pixel": True},
-        "fetch": list(sources),
-        "layout": {"name": "image_mask_pairs", "options": {"image_dir": "Images", "mask_dir": "Masks"}},
-        "nested": [nested] if nested else [],
-        "mask_threshold": "gt127",
-        "split": "all",
-        "categories": {"spot": "spot"},
-        "expected": {"spot": [0, 1]},
-        "licence": {"id": "CC0-1.0", "redistribute": True, "accept": accept},
-        "papers": [],
-    }
-    path = tmp_path / "spots.yaml"
-    path.write_text(yaml.safe_dump(entry))
-    return DatasetParams(kind="official", path=str(path))
-
-
-def direct(server: Server, body: bytes, part: str = "") -> dict[str, object]:
-    name = f"{part or 'whole'}.zip"
-    return {"kind": "direct", "url": server.put(f"/{name}", File(body)), "file": name, "part": part}
-
-
-def assert_is_whole(key: str, block: DatasetParams, raw: Path) -> None:
-    manifest = build_manifest(key, block, raw)
-    assert [(row.path, row.mask, row.prompt_name) for row in manifest.rows] == [(IMAGE_PATH, MASK_PATH, "spot")]
 
 
 def test_a_set_is_fetched_unpacked_and_indexed(server: Server, tmp_path: Path, places: Places) -> None:

@@ -82,15 +82,19 @@ def test_entry_can_be_read_and_obtained(name: str) -> None:
     assert all(Path(source.file).name == source.file for source in entry.fetch)
 
 
+def test_masks_hold_class_numbers_in_two_sets_only() -> None:
+    assert {name for name, entry in catalogue().items() if entry.mask_threshold == "nonzero"} == {"visa", "sdd"}
+
+
 def test_papers_evaluate_on_as_many_sets_as_they_say() -> None:
     for paper, sets in PAPERS.items():
         domains = [entry.domain for entry in catalogue().values() if paper in entry.papers]
         assert (domains.count("industrial"), domains.count("medical")) == sets, paper
 
 
-def test_layouts_without_an_entry() -> None:
+def test_no_layout_is_without_an_entry() -> None:
     used = {form.name for entry in catalogue().values() for form in entry.forms}
-    assert set(LAYOUTS) - used == {"meta_json"}  # tried for every set
+    assert set(LAYOUTS) == used
     assert {"ksdd_crops", "aitex_tiles"} == set(CUTTERS)
 
 

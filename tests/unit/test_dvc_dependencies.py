@@ -58,6 +58,11 @@ def modules_behind(module: str) -> set[str]:
     return found
 
 
+def test_a_set_is_fetched_again_when_its_block_changes() -> None:
+    definition = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["fetch"]["do"]
+    assert definition["params"] == ["datasets.${key}"]  # single keys would have to stand in every block
+
+
 @pytest.mark.parametrize("stage", sorted(ENTRY))
 def test_what_decides_a_stage_is_a_dependency(stage: str) -> None:
     definition = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"][stage]

@@ -71,7 +71,7 @@ def test_missing_files_are_named(name: str, removed: str, message: str, drawn: C
             "realiad_jsons/realiad_jsons/audiojack.json",
             '"mask_path"',
             '"mask"',
-            r"json: not a split \(KeyE",
+            r"json: not a split .*; at train\.0\.mask_path: Field required",
         ),
     ],
 )

@@ -14,9 +14,11 @@ import yaml
 from pydantic import AfterValidator, Field, model_validator
 
 from zsad.config import Block, Identifier, validate
+from zsad.datasets.transport.access import access_named
 from zsad.errors import UserError
 
 FOLDER = Path(__file__).with_name("entries")
+SUFFIXES = (".yaml", ".yml")
 REQUIRED = {"direct": "url", "gdrive": "id", "manual": "page"}
 
 Paper = Literal["cops", "bayes_pfl", "faprompt", "anomalyclip", "adaclip"]
@@ -163,8 +165,19 @@ def catalogued(identifier: str, where: str) -> Entry:
     return entries[identifier]
 
 
+def is_entry_file(path: str) -> bool:
+    """Whether a block's `path` names a file that defines a set, not the folder where its files lie."""
+    return Path(path).suffix in SUFFIXES
+
+
+@access_named()
 def read_entry(path: Path) -> Entry:
-    """The entry in a YAML file; a fault is a UserError that names file and key."""
+    """The entry in a YAML file; a fault is a UserError that names file and key.
+
+    A file of the catalogue that profiles name as it lies in the repository is found where the package is installed.
+    """
+    if not path.is_file() and path.parts[-4:-1] == FOLDER.parts[-3:]:
+        path = FOLDER / f"{path.stem}.yaml"
     if not path.is_file():
         raise UserError(f"{path}: no such file; the catalogue's are in {FOLDER}")
     try:

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from zsad.config import DatasetParams, Params
 from zsad.datasets.archives import HERE, Places
-from zsad.datasets.catalogue import Source, catalogue
+from zsad.datasets.catalogue import Source, catalogue, is_entry_file
 from zsad.datasets.fetch import RAW, published_params
 from zsad.datasets.leaks import leak_notes
 from zsad.datasets.manifest import FACTS_FILE, MANIFESTS, Manifest
@@ -73,7 +73,7 @@ class _Known:
 def _known(key: str, block: DatasetParams) -> _Known:
     if block.kind == "official":
         _, entry = official_entry(key, block)
-        where = _address(entry.fetch[0]) if block.path.endswith(".yaml") else block.path
+        where = _address(entry.fetch[0]) if is_entry_file(block.path) else block.path
         expected = {
             name: dict(zip(GROUPS[1:], counts, strict=True)) for name, counts in entry.expected.items() if counts
         }
@@ -82,7 +82,7 @@ def _known(key: str, block: DatasetParams) -> _Known:
         return _Known(entry.title, entry.domain, entry.licence.id, where, expected, total)
     drawn = ENTRIES.get(key) if block.kind == "demo" else None
     if drawn is None:
-        return _Known(where=block.path)
+        return _Known(where=block.url or block.path)
     expected = {name: dict(zip(GROUPS, counts, strict=True)) for name, counts in drawn.expected.items()}
     return _Known(drawn.title, drawn.domain, drawn.licence, "drawn by zsad", expected, _summed(expected))
 

@@ -1,38 +1,46 @@
 """`zsad fetch`: bring a dataset's raw data under data/raw, or an inventory of where it lies."""
 
 import os
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from zsad.config import DatasetParams
 from zsad.datasets import demo
 from zsad.datasets.archives import HERE, Places, unpack, unpacked_by_hand
-from zsad.datasets.catalogue import FOLDER, Entry, catalogued
+from zsad.datasets.catalogue import FOLDER, Entry, catalogued, is_entry_file
 from zsad.datasets.images import IMAGE_SUFFIXES
-from zsad.datasets.layouts import Files
+from zsad.datasets.layouts import Files, mvtec_layout
+from zsad.datasets.layouts.listing import list_images
+from zsad.datasets.layouts.mvtec import MVTEC_LIKE, MvtecLike
 from zsad.datasets.official import READ_SUFFIXES, cut_if_needed, official_entry, read_official
+from zsad.datasets.transport.access import access_named, ended_by_sigterm
+from zsad.datasets.transport.extract import extract, is_text
+from zsad.datasets.transport.formats import archive_format, read_head
+from zsad.datasets.transport.remote import bring
 from zsad.errors import UserError
 from zsad.io import atomic_directory, file_sha256, write_json
 
 RAW = Path("data/raw")
 INVENTORY = "folder.json"
-JUNK = ("__MACOSX", "Thumbs.db")
+SCRATCH = ".scratch"
 
 
+@access_named()
 def fetch(key: str, params: DatasetParams, out: Path | None = None, places: Places = HERE) -> None:
     """Write `out` (default data/raw/<key>) whole or not at all.
 
-    Pictures of a demo set; files of a published set, or the pieces that the papers cut of them; or an inventory of a
-    folder of the user's.
+    Pictures of a demo set; files of a published set, or the pieces that the papers cut of them; pictures of an archive
+    or an address of the user's; or an inventory of a folder of theirs.
     """
-    with atomic_directory(out or RAW / key) as directory:
+    with ended_by_sigterm(), atomic_directory(out or RAW / key) as directory:
         if params.kind == "demo":
             demo.generate(key, directory)
         elif params.kind == "official":
             _fetch_official(key, params, directory, places)
         else:
-            _write_inventory(Path(params.path), f"params.yaml: datasets.{key}.path", directory)
+            _fetch_own(key, params, directory, places)
 
 
 def published_params(key: str) -> DatasetParams:
@@ -41,26 +49,71 @@ def published_params(key: str) -> DatasetParams:
     return DatasetParams(kind="official", path=(FOLDER / f"{key}.yaml").as_posix())
 
 
-def list_images(root: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[str]:
-    """POSIX paths, relative to `root` and sorted, of all files with a picture's extension; hidden files left out."""
-    return sorted(path.relative_to(root).as_posix() for path in _walk(root) if _is_wanted(path, suffixes))
+def _fetch_own(key: str, params: DatasetParams, directory: Path, places: Places) -> None:
+    """A folder stays where it is; what came from an archive or an address is put here."""
+    where = f"params.yaml: datasets.{key}.{'url' if params.url else 'path'}"
+    given = Path(params.path)
+    if params.url:
+        given = bring(key, params.url, IMAGE_SUFFIXES, places.store, places.policy)
+    if given.is_file():
+        _unpack_own(given, where, directory)
+    elif params.url:
+        _take_over(given, where, params.url, directory)
+    else:
+        _write_inventory(given, where, directory)
+
+
+def _unpack_own(archive: Path, where: str, directory: Path) -> None:
+    if not archive_format(read_head(archive)):
+        raise UserError(f"{where}: {archive}: neither a folder nor an archive; give one in MVTec layout")
+    by_hand = f"unpack it by hand and give that folder as `path` ({where})"
+    with _scratch(directory) as scratch:
+        extract(archive, scratch / "tree", by_hand=by_hand)
+        _take_over(scratch / "tree", where, str(archive), directory)
+
+
+def _take_over(tree: Path, where: str, shown: str, directory: Path) -> None:
+    """The categories' folders of a set in MVTec layout, which may begin below a folder or two, without copying them."""
+    found = MVTEC_LIKE.locate(Files(tree, tuple(list_images(tree))), MvtecLike())
+    root = found.root if found else tree
+    mvtec_layout(list_images(root), f"{where}: {shown}")
+    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+        shutil.copytree(folder, directory / folder.name, copy_function=_link_or_copy)
+
+
+def _link_or_copy(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another disk, or one that knows no links
+        shutil.copyfile(source, target)
 
 
 def _fetch_official(key: str, params: DatasetParams, directory: Path, places: Places) -> None:
     """From its archives where `path` names an entry of the catalogue, else from the folder they were unpacked to."""
     identifier, entry = official_entry(key, params)
     folder: Path | None = Path(params.path)
-    if params.path.endswith(".yaml"):
-        folder = unpacked_by_hand(identifier, places)
+    if is_entry_file(params.path):
+        by_hand = unpacked_by_hand(identifier, entry, places)
+        folder = by_hand.folder if by_hand.is_whole else None
     if folder is None:
-        with TemporaryDirectory(dir=directory.parent) as scratch:
-            unpack(identifier, entry, Path(scratch), places)
-            if not _cut(entry, Path(scratch), directory):
-                _check_form(identifier, entry, Path(scratch), places)
-                for path in Path(scratch).iterdir():
-                    path.replace(directory / path.name)
-    elif not _cut(entry, folder, directory):
+        _unpack_official(identifier, entry, directory, places)
+    elif not (folder.is_dir() and _cut(entry, folder, directory)):
         _write_inventory(folder, f"params.yaml: datasets.{key}.path", directory, READ_SUFFIXES)
+
+
+def _unpack_official(identifier: str, entry: Entry, directory: Path, places: Places) -> None:
+    with _scratch(directory) as scratch:
+        tree = unpack(identifier, entry, scratch, places)
+        if _cut(entry, tree, directory):
+            return
+        _check_form(identifier, entry, tree, places)
+        if (tree / INVENTORY).exists():
+            raise UserError(
+                f"{identifier}: its archive has a {INVENTORY} at its top, a name that is needed here; "
+                f"unpack it by hand into {places.drop / identifier}/ and run the command again"
+            )
+        for path in tree.iterdir():
+            path.replace(directory / path.name)
 
 
 def _check_form(identifier: str, entry: Entry, root: Path, places: Places) -> None:
@@ -82,33 +135,23 @@ def _cut(entry: Entry, root: Path, directory: Path) -> bool:
 
 def _write_inventory(root: Path, where: str, directory: Path, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> None:
     if not root.is_dir():
-        expected = "in MVTec layout" if suffixes == IMAGE_SUFFIXES else "with the unpacked archive"
+        expected = "or an archive in MVTec layout" if suffixes == IMAGE_SUFFIXES else "with the unpacked archive"
         raise UserError(f"{where}: {root}: no such folder; give an existing folder {expected}")
     files = list_images(root, suffixes)
     if not files:
         raise UserError(
             f"{where}: {root}: no pictures in this folder ({', '.join(IMAGE_SUFFIXES)}); see the layout in the README"
         )
+    if unfit := [name for name in files if not is_text(name)]:
+        raise UserError(f"{where}: {root}: the name of {unfit[0]!r} is not UTF-8; rename it")
     inventory = {"path": root.as_posix(), "files": [[name, file_sha256(root / name)] for name in files]}
     write_json(directory / INVENTORY, inventory)
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    """All files below `root`; linked folders are followed, each real folder entered once."""
-    seen: set[Path] = set()
-    for folder, subfolders, files in os.walk(root, followlinks=True):
-        real = Path(folder).resolve()
-        if real in seen:
-            subfolders.clear()
-            continue
-        seen.add(real)
-        subfolders[:] = sorted(name for name in subfolders if not _is_junk(name))
-        yield from (Path(folder) / name for name in files)
-
-
-def _is_wanted(path: Path, suffixes: tuple[str, ...]) -> bool:
-    return path.suffix.lower() in suffixes and not _is_junk(path.name)
-
-
-def _is_junk(name: str) -> bool:
-    return name.startswith(".") or name in JUNK
+@contextmanager
+def _scratch(directory: Path) -> Iterator[Path]:
+    """A folder inside of a half-written one: a killed process leaves it where the next one clears."""
+    scratch = directory / SCRATCH
+    scratch.mkdir()
+    yield scratch
+    shutil.rmtree(scratch)

@@ -14,6 +14,7 @@ from zsad.datasets.layouts.base import stem_of
 from zsad.datasets.manifest import MANIFESTS, Manifest, Row, write_manifest
 from zsad.datasets.official import READ_SUFFIXES, official_entry, read_official
 from zsad.datasets.registry import Entry, demo_entry
+from zsad.datasets.transport.access import access_named
 from zsad.errors import UserError
 from zsad.io import content_hash, read_json
 
@@ -21,6 +22,7 @@ MASK_RULE = "gt127"
 NO_DOMAIN = "other"
 
 
+@access_named()
 def index(key: str, params: DatasetParams, raw: Path | None = None, base: Path = MANIFESTS) -> Manifest:
     """Build the manifest of `key` from its raw data (default data/raw/<key>) and write it to `base/<key>`."""
     manifest = build_manifest(key, params, raw or RAW / key)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from zsad.config import DatasetParams, validate
-from zsad.datasets.catalogue import Entry, LayoutChoice, catalogued, read_entry
+from zsad.datasets.catalogue import Entry, LayoutChoice, catalogued, is_entry_file, read_entry
 from zsad.datasets.images import IMAGE_SUFFIXES
 from zsad.datasets.layouts import CUTTERS, LAYOUTS, Files, Item, Layout, listed
 from zsad.datasets.layouts.base import Options, category_notes, located, moved, stem_of
@@ -23,12 +23,20 @@ PREPARED = LayoutChoice(name="meta_json")  # what the papers' own scripts leave 
 def official_entry(key: str, params: DatasetParams) -> tuple[str, Entry]:
     """(id, entry) of a block `kind: official`: of the entry file that `path` names, else the catalogue's of that id.
 
-    UserError with the nearest ids when there is none.
+    UserError with the nearest ids when there is none, and for an entry that no files could be read by.
     """
-    if params.path.endswith(".yaml"):
-        return Path(params.path).stem, read_entry(Path(params.path))
+    if is_entry_file(params.path):
+        entry = read_entry(Path(params.path))
+        _check_forms(entry, params.path)
+        return Path(params.path).stem, entry
     identifier = params.id or key
     return identifier, catalogued(identifier, f"params.yaml: datasets.{key}.{'id' if params.id else 'kind'}")
+
+
+def is_known_form(entry: Entry, files: Files) -> bool:
+    """Whether the files that each form of the set needs at least are there, for one of its forms."""
+    cutter = CUTTERS.get(entry.layout.name)
+    return bool(cutter and located(files, cutter.signature)) or _found(entry, files) is not None
 
 
 def cut_if_needed(entry: Entry, files: Files, out: Path) -> bool:
@@ -57,18 +65,41 @@ def layout_of(form: LayoutChoice, where: str, image_only: bool = False) -> tuple
     if form.name not in LAYOUTS:
         raise UserError(f"{where}: no layout {form.name!r}; there are: {', '.join(sorted(LAYOUTS))}")
     layout = LAYOUTS[form.name]
-    return layout, validate(layout.options, {"image_only": image_only, **form.options}, where, form.name)
+    options = validate(layout.options, {"image_only": image_only, **form.options}, where, form.name)
+    if not layout.signature(options):
+        raise UserError(f"{where}: {form.name}: its options name no file or folder by which the set is known")
+    return layout, options
+
+
+def _check_forms(entry: Entry, where: str) -> None:
+    """UserError before anything is fetched, when the layouts' options are faulty."""
+    for form in entry.forms:
+        layout_of(form, where, not entry.labels.pixel)
+    if entry.layout.name in CUTTERS and len(entry.categories) != 1:
+        count = len(entry.categories)
+        raise UserError(f"{where}: categories: {entry.layout.name} cuts a set of one category, not of {count}")
+
+
+def _forms(entry: Entry) -> list[tuple[Layout[Any], Options]]:
+    return [layout_of(form, entry.title, not entry.labels.pixel) for form in [*entry.forms, PREPARED]]
+
+
+def _found(entry: Entry, files: Files) -> tuple[Layout[Any], Options, Files] | None:
+    """The first form that the files are in, and where in them the set begins."""
+    for layout, options in _forms(entry):
+        if found := layout.locate(files, options):
+            return layout, options, found
+    return None
 
 
 def _form(entry: Entry, files: Files) -> tuple[Layout[Any], Options, Files]:
-    tried = []
-    for form in [*entry.forms, PREPARED]:
-        layout, options = layout_of(form, entry.title, not entry.labels.pixel)
-        if found := layout.locate(files, options):
-            return layout, options, found
-        tried.append(f"{form.name} ({', '.join(layout.signature(options))})")
+    if found := _found(entry, files):
+        return found
+    names = [form.name for form in [*entry.forms, PREPARED]]
+    signatures = [", ".join(layout.signature(options)) for layout, options in _forms(entry)]
+    tried = "; ".join(f"{name} ({signature})" for name, signature in zip(names, signatures, strict=True))
     raise UserError(
-        f"{files.root}: these are not the files of {entry.title}; looked for {'; '.join(tried)}; "
+        f"{files.root}: these are not the files of {entry.title}; looked for {tried}; "
         "give the unpacked archive, names as they are in it"
     )
 

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
 from zsad.config import Block
 from zsad.datasets.images import IMAGE_SUFFIXES, read_image
+from zsad.datasets.transport.access import access_named
 from zsad.errors import UserError
 
 NORMAL = "good"
@@ -56,13 +57,21 @@ class Files:
         return Files(self.root / prefix, inside, self.prefix + prefix)
 
     def text(self, name: str) -> str:
-        """Content of a text file; UserError when it is missing or not UTF-8."""
+        """Content of a text file; UserError when it is missing, not to be read or not UTF-8."""
         try:
-            return (self.root / name).read_text(encoding="utf-8-sig")
-        except FileNotFoundError:
-            raise UserError(f"{self.root / name}: no such file") from None
+            with access_named():
+                return (self.root / name).read_text(encoding="utf-8-sig")
         except UnicodeDecodeError as error:
             raise UserError(f"{self.root / name}: not UTF-8 text ({error})") from error
+
+    def json(self, name: str, form: Any, expected: str) -> Any:
+        """Content of a JSON file in the form of a type; UserError that says where it differs and what is expected."""
+        try:
+            return TypeAdapter(form).validate_json(self.text(name))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"]) or "its beginning"
+            raise UserError(f"{self.root / name}: not {expected}; at {place}: {first['msg']}") from None
 
     def shows(self, mask: str) -> bool:
         """Whether any pixel of a mask is set, at whichever grey value."""
@@ -84,7 +93,7 @@ class Options(Block):
     under: str = ""
     image_only: bool = False
     normal_test_fraction: float | None = Field(default=None, gt=0, lt=1)
-    seed: int = 42
+    seed: int = Field(default=42, ge=0, lt=2**32)
 
 
 O = TypeVar("O", bound=Options)  # noqa: E741

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from string import Formatter
 from typing import Literal
 
+from pydantic import field_validator
+
 from zsad.datasets.layouts.base import NORMAL, Files, Item, Layout, Options, Reading
 from zsad.errors import UserError
 
@@ -27,13 +29,23 @@ class CsvLabels(Options):
     anomalous: float
     defect_type: str = ""
 
+    @field_validator("path_pattern")
+    @classmethod
+    def _names_columns(cls, pattern: str) -> str:
+        for _, name, _, _ in Formatter().parse(pattern):  # ValueError for a lone brace
+            if name is not None and not name.isidentifier():
+                raise ValueError(f"{{{name}}} is not the name of a column")
+        return pattern
+
 
 def _read(files: Files, options: CsvLabels) -> Reading:
     items, problems, dropped = [], [], 0
     for line, row in _rows(files, options):
-        path = options.path_pattern.format(**{name: int(v) if v.isdecimal() else v for name, v in row.items()})
+        path = _path(options.path_pattern, row)
         value = _number(row[options.label])
-        if value is None:
+        if path is None:
+            problems.append(f"{options.file}, line {line}: {row} does not fit into the path {options.path_pattern}")
+        elif value is None:
             problems.append(f"{options.file}, line {line}: {options.label} is {row[options.label]!r}, not a number")
         elif path not in files.known:
             problems.append(f"{options.file}, line {line}: no such picture: {path}")
@@ -49,17 +61,28 @@ def _read(files: Files, options: CsvLabels) -> Reading:
 def _rows(files: Files, options: CsvLabels) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, column → text), blanks around names and texts removed."""
     lines = files.text(options.file).splitlines()
+    where = files.root / options.file
     table = csv.reader(lines) if options.separator == "comma" else (line.split() for line in lines)
-    cells = [(line, [cell.strip() for cell in row]) for line, row in enumerate(table, start=1) if row]
+    try:
+        cells = [(line, [cell.strip() for cell in row]) for line, row in enumerate(table, start=1) if row]
+    except csv.Error as error:
+        raise UserError(f"{where}: not a table of values separated by commas ({error})") from error
     columns = options.columns or (cells.pop(0)[1] if cells else [])
     fields = {name for _, name, _, _ in Formatter().parse(options.path_pattern) if name}
-    where = files.root / options.file
     if missing := sorted({options.label, *fields} - set(columns)):
         raise UserError(f"{where}: no column {', '.join(missing)}; it has {', '.join(columns)}")
     for line, row in cells:
         if len(row) != len(columns):
             raise UserError(f"{where}, line {line}: {len(row)} columns, expected {len(columns)}: {', '.join(columns)}")
         yield line, dict(zip(columns, row, strict=True))
+
+
+def _path(pattern: str, row: dict[str, str]) -> str | None:
+    """The picture of a row; None when its texts do not fit, as a word does not where digits are asked for."""
+    try:
+        return pattern.format(**{name: int(text) if text.isdecimal() else text for name, text in row.items()})
+    except ValueError:
+        return None
 
 
 def _number(text: str) -> float | None:

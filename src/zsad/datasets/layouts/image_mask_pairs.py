@@ -8,11 +8,15 @@ DEFECT = "anomaly"
 
 
 class ImageMaskPairs(Options):
-    """Names of both folders and what masks add to a picture's name; `folders`: category → folder that holds both."""
+    """Names of both folders and what masks add to a picture's name; `folders`: category → folder that holds both.
+
+    extension: of pictures and masks, where that tells two copies of a set apart; empty: any.
+    """
 
     image_dir: str
     mask_dir: str
     mask_suffix: str = ""
+    extension: str = ""
     folders: dict[str, str] = Field(default_factory=dict)
 
 
@@ -23,7 +27,7 @@ def _folders(options: ImageMaskPairs) -> dict[str, str]:
 
 def _signature(options: ImageMaskPairs) -> list[str]:
     inner = (options.image_dir, options.mask_dir)
-    return [f"{prefix}{folder}/**" for prefix in _folders(options).values() for folder in inner]
+    return [f"{prefix}{folder}/**{options.extension}" for prefix in _folders(options).values() for folder in inner]
 
 
 def _read(files: Files, options: ImageMaskPairs) -> Reading:

@@ -1,12 +1,14 @@
 """Folders prepared for AnomalyCLIP, FAPrompt, CoPS, AdaCLIP or Bayes-PFL, which carry their own inventory."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import PurePosixPath
-from typing import Any
+
+from pydantic import BaseModel, Field
 
 from zsad.datasets.layouts.base import NORMAL, Files, Item, Layout, Options, Reading, suffix_of
-from zsad.errors import UserError
+
+SPLITS = ("train", "test")
+EXPECTED = "an inventory {train, test} → {class: [{img_path, mask_path, cls_name, specie_name, anomaly: 0 or 1}]}"
 
 
 class MetaJson(Options):
@@ -18,44 +20,39 @@ class MetaJson(Options):
     file: str = "meta.json"
 
 
+class _Record(BaseModel):
+    """One picture; an empty `img_path` stands for a class without pictures in that split."""
+
+    img_path: str
+    mask_path: str | None = None
+    cls_name: str
+    specie_name: str | None = None
+    anomaly: int = Field(ge=0, le=1)
+
+
 def _read(files: Files, options: MetaJson) -> Reading:
     items, problems = [], []
     for split, record in _records(files, options.file):
-        picture = _here(files, record["img_path"])
-        mask = "" if options.image_only or not suffix_of(record["mask_path"]) else record["mask_path"]
+        picture = _here(files, record.img_path)
+        mask = "" if options.image_only or not suffix_of(record.mask_path or "") else str(record.mask_path)
         found = _here(files, mask) if mask else ""
-        label = int(record["anomaly"])
-        if not picture:
-            problems.append(f"{options.file}: no such picture: {record['img_path']}")
-        elif label and mask and not found:
+        if split not in SPLITS:
+            problems.append(f"{options.file}: {split!r} is neither train nor test")
+        elif not picture:
+            problems.append(f"{options.file}: no such picture: {record.img_path}")
+        elif record.anomaly and mask and not found:
             problems.append(f"{options.file}: no such mask: {mask} of {picture}")
-        elif split == "test" or not label:
-            defect = record["specie_name"] or "anomaly"
-            items.append(Item(picture, record["cls_name"], split, label, defect if label else NORMAL, found * label))
+        elif split == "test" or not record.anomaly:
+            defect = (record.specie_name or "anomaly") if record.anomaly else NORMAL
+            items.append(Item(picture, record.cls_name, split, record.anomaly, defect, found * record.anomaly))
     files.fail(problems)
     return items, []
 
 
-def _records(files: Files, name: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def _records(files: Files, name: str) -> Iterator[tuple[str, _Record]]:
     """(train or test, one picture's record) in the order of the file; DAGM's writes the splits with capitals."""
-    try:
-        for split, classes in json.loads(files.text(name)).items():
-            for records in classes.values():
-                for record in records:
-                    blank = {"mask_path": "", "specie_name": ""}
-                    yield (
-                        split.lower(),
-                        blank | {key: record[key] for key in ("img_path", "cls_name", "anomaly")} | _texts(record),
-                    )
-    except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{files.root / name}: not an inventory of pictures ({error!r}); expected {{train, test}} → {{class: "
-            "[{img_path, mask_path, cls_name, specie_name, anomaly}]}"
-        ) from error
-
-
-def _texts(record: Mapping[str, Any]) -> dict[str, str]:
-    return {key: record[key] for key in ("mask_path", "specie_name") if record.get(key)}
+    for split, classes in files.json(name, dict[str, dict[str, list[_Record]]], EXPECTED).items():
+        yield from ((split.lower(), record) for records in classes.values() for record in records if record.img_path)
 
 
 def _here(files: Files, path: str) -> str:

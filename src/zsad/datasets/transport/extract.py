@@ -26,19 +26,17 @@ JUNK_FOLDER = "__MACOSX"
 JUNK_FILES = (".DS_Store", "Thumbs.db")
 
 
-def extract(
-    archive: Path, directory: Path, limit: int = LIMIT, nested: Sequence[str] = (), drop: Path | None = None
-) -> None:
+def extract(archive: Path, directory: Path, limit: int = LIMIT, nested: Sequence[str] = (), by_hand: str = "") -> None:
     """Unpack a zip or tar (.gz, .xz, .bz2) archive into `directory`, which it replaces; whole or not at all.
 
     nested: patterns (`*/part?.zip`) of members that are archives themselves; each is unpacked into the folder where it
-    lies and then removed, one level deep. limit: bytes that may be unpacked in all. drop: where messages send those who
-    unpack by hand (default: data/drop/ and the archive's folder). Metadata of desktops is left out.
-    UserError, with nothing written, for absolute paths, `..`, drive letters, backslashes, links, devices, encrypted
-    members, names that occur twice (capitals aside), more bytes than allowed, damage, and for 7z and rar.
+    lies and then removed, one level deep. limit: bytes that may be unpacked in all. by_hand: what messages tell those
+    who unpack by hand (default: into data/drop/ and the archive's folder). Metadata of desktops is left out.
+    UserError, with nothing written, for absolute paths, `..`, drive letters, backslashes, names that are not UTF-8 or
+    occur twice (capitals aside), links, devices, encrypted members, more bytes than allowed, damage, and for 7z, rar.
     """
     with atomic_directory(directory) as temporary, byte_meter(f"unpacking {archive.name}") as meter:
-        tree = _Tree(temporary, _allowed(archive, limit), _by_hand(drop or DROP / archive.parent.name), meter)
+        tree = _Tree(temporary, _allowed(archive, limit), by_hand or unpacking_into(DROP / archive.parent.name), meter)
         tree.unpack(archive, str(archive), PurePosixPath())
         for inner in tree.matching(nested, str(archive)):
             tree.unpack(temporary / inner, f"{archive}: {inner}", inner.parent)
@@ -72,7 +70,7 @@ class _Tree:
         return [file for file in self.files if any(fnmatch.fnmatchcase(str(file), pattern) for pattern in patterns)]
 
     def _add(self, member: Member, shown: str, below: PurePosixPath) -> None:
-        if problem := _name_problem(member.name) or member.problem:
+        if problem := name_problem(member.name) or member.problem:
             raise self._refusal(shown, f"{member.name!r} {problem}")
         path = below / member.name
         if path == below:  # the entry "./" of many tars
@@ -122,13 +120,13 @@ def _allowed(archive: Path, limit: int) -> int:
     return min(limit, max(HARMLESS, RATIO * archive.stat().st_size))
 
 
-def _by_hand(drop: Path) -> str:
-    """What helps when we cannot."""
+def unpacking_into(drop: Path) -> str:
+    """What people are told when only they can unpack."""
     return f"unpack it by hand into {drop}/ and run the command again"
 
 
-def _name_problem(name: str) -> str:
-    """Why a member must not be written under its name; empty for a plain relative path."""
+def name_problem(name: str) -> str:
+    """Why a file must not be written under its name; empty for a plain relative path."""
     parts = name.split("/")
     if not name or any(ord(letter) < 32 for letter in name):
         return "is not a name"
@@ -138,7 +136,14 @@ def _name_problem(name: str) -> str:
         return "has a backslash"
     if ".." in parts:
         return "leads out of the folder"
+    if not is_text(name):
+        return "is not UTF-8"
     return "is too long" if any(len(os.fsencode(part)) > LONGEST_NAME for part in parts) else ""
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written into a UTF-8 file: Python keeps bytes that are no text as lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
 def _is_junk(name: str) -> bool:

@@ -106,7 +106,7 @@ class _Search:
                 continue
             self.store.mkdir(parents=True, exist_ok=True)
             try:
-                with _only_one(self.store / "fetch.lock", self.key):
+                with only_one(self.store / "fetch.lock", self.key):
                     return self._fetch(remote)
             except DownloadError as error:
                 self._failed(remote.address, str(error))
@@ -216,7 +216,8 @@ def _changed(digest: str, seen: Seen, lock: Path) -> str:
 
 
 @contextmanager
-def _only_one(path: Path, key: str) -> Iterator[None]:
+def only_one(path: Path, key: str) -> Iterator[None]:
+    """UserError when another process is inside such a block with the same lock file."""
     try:
         with FileLock(path, timeout=0):
             yield
