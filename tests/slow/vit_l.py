@@ -35,6 +35,7 @@ class Facts:
 
 FACTS = {
     "clip_zero": Facts(0, 0, 0),
+    "winclip": Facts(0, 0, 0),
     "anomalyclip": Facts(
         43_008,
         43_008,

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from zsad.learners.clip_zero import ANOMALOUS_STATES, NORMAL_STATES, TEMPLATES
+from zsad.learners._winclip_prompts import ANOMALOUS_STATES, NORMAL_STATES, TEMPLATES
 
 
 @pytest.fixture

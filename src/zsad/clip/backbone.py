@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from zsad.clip.attention import Block, attend, value_value
 from zsad.clip.text import TextTower
+from zsad.clip.windows import window_classes
 from zsad.errors import UserError
 from zsad.io import read_json
 
@@ -29,6 +30,8 @@ class FeatureSpec:
     cls_post: bool = False
     vv_start: int | None = None
     layers: tuple[int, ...] = ()
+    tokens: bool = False
+    windows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,9 @@ class ImageFeatures:
     """Frozen features of a batch, by name; only those the spec asked for. Nothing is normalised.
 
     cls [B, D]: h_L[CLS] @ proj **without** ln_post, as the AnomalyCLIP family reads it; cls_post [B, D]: with ln_post,
-    CLIP's own image feature; patches [B, N, D]: V-V stream after ln_post and proj; layer_<l> [B, N, C]: block l from 1.
+    CLIP's own image feature; patches [B, N, D]: V-V stream after ln_post and proj; layer_<l> [B, N, C]: block l from 1;
+    tokens [B, N, C]: patches of the last block after ln_post, before proj; window_<k> [B, (g-k+1)², D]: CLIP's image
+    feature of every window of k × k patches, row-major (zsad.clip.windows).
     """
 
     tensors: dict[str, Tensor]
@@ -55,6 +60,13 @@ class ImageFeatures:
 
     def layer(self, index: int) -> Tensor:
         return self.tensors[f"layer_{index}"]
+
+    @property
+    def tokens(self) -> Tensor:
+        return self.tensors["tokens"]
+
+    def window(self, scale: int) -> Tensor:
+        return self.tensors[f"window_{scale}"]
 
     def select(self, images: Sequence[int]) -> "ImageFeatures":
         """Those of some images of the batch."""
@@ -81,6 +93,8 @@ class ImageTower:
         x = torch.cat([self.class_embedding.expand(len(x), 1, -1), x], dim=1) + self.positional_embedding
         h = self.ln_pre(x)
         v_stream, tensors = None, {}
+        for scale in spec.windows:
+            tensors[f"window_{scale}"] = self._project(self.ln_post(window_classes(self.blocks, h, scale)))
         for i, block in enumerate(self.blocks):
             if i == spec.vv_start:
                 v_stream = h
@@ -94,6 +108,8 @@ class ImageTower:
             tensors["cls"] = self._project(h[:, 0])
         if spec.cls_post:
             tensors["cls_post"] = self._project(self.ln_post(h[:, 0]))
+        if spec.tokens:
+            tensors["tokens"] = self.ln_post(h[:, 1:]).float()
         if v_stream is not None:
             tensors["patches"] = self._project(self.ln_post(v_stream[:, 1:]))
         return ImageFeatures(tensors)
