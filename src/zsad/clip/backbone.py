@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zsad.clip.attention import Block, attend, value_value
+from zsad.clip.channels import swap_red_and_blue
 from zsad.clip.text import TextTower
 from zsad.clip.windows import window_classes
 from zsad.errors import UserError
@@ -32,6 +33,8 @@ class FeatureSpec:
     layers: tuple[int, ...] = ()
     tokens: bool = False
     windows: tuple[int, ...] = ()
+    halfway: tuple[int, ...] = ()
+    bgr: bool = False  # the pictures go in with red and blue exchanged
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class ImageFeatures:
     cls [B, D]: h_L[CLS] @ proj **without** ln_post, as the AnomalyCLIP family reads it; cls_post [B, D]: with ln_post,
     CLIP's own image feature; patches [B, N, D]: V-V stream after ln_post and proj; layer_<l> [B, N, C]: block l from 1;
     tokens [B, N, C]: patches of the last block after ln_post, before proj; window_<k> [B, (g-k+1)², D]: CLIP's image
-    feature of every window of k × k patches, row-major (zsad.clip.windows).
+    feature of every window of k × k patches, row-major (zsad.clip.windows); halfway_<l> [B, N, C]: within block l, its
+    attention added and its MLP not yet.
     """
 
     tensors: dict[str, Tensor]
@@ -60,6 +64,9 @@ class ImageFeatures:
 
     def layer(self, index: int) -> Tensor:
         return self.tensors[f"layer_{index}"]
+
+    def halfway(self, index: int) -> Tensor:
+        return self.tensors[f"halfway_{index}"]
 
     @property
     def tokens(self) -> Tensor:
@@ -89,6 +96,8 @@ class ImageTower:
     @torch.no_grad()
     def encode(self, images_B3SS: Tensor, spec: FeatureSpec) -> ImageFeatures:
         """One pass; the V-V stream v_l = v_{l-1} + VV_l(h_{l-1}) starts from h_{vv_start} and reads the main stream."""
+        if spec.bgr:
+            images_B3SS = swap_red_and_blue(images_B3SS)
         x = self.conv1(images_B3SS).flatten(2).transpose(1, 2)
         x = torch.cat([self.class_embedding.expand(len(x), 1, -1), x], dim=1) + self.positional_embedding
         h = self.ln_pre(x)
@@ -101,7 +110,10 @@ class ImageTower:
             q, k, v = block.qkv(h)
             if v_stream is not None:
                 v_stream = v_stream + value_value(block, v)
-            h = block.finish(h, block.project(attend(q, k, v)))
+            attended = block.project(attend(q, k, v))
+            if i + 1 in spec.halfway:
+                tensors[f"halfway_{i + 1}"] = (h + attended)[:, 1:].float()
+            h = block.finish(h, attended)
             if i + 1 in spec.layers:
                 tensors[f"layer_{i + 1}"] = h[:, 1:].float()
         if spec.cls:
