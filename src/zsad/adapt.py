@@ -127,9 +127,9 @@ class _Adaptation:
     def _support(self, spec: FeatureSpec, rows: Sequence[Row], seed: int) -> Support:
         side, resize_first = self.clip.image_size, self.configuration.protocol == "paper"
         pixels = np.stack([read_pixels(self.manifest.root / row.path, side, resize_first) for row in rows])
-        category, name = rows[0].category, rows[0].prompt_name
-        own_seed = derive_seed("adapt", seed, category)
-        return Support(torch.from_numpy(pixels), name, partial(self._encode, spec), own_seed)
+        category = rows[0].category
+        encode, own_seed = partial(self._encode, spec), derive_seed("adapt", seed, category)
+        return Support(torch.from_numpy(pixels), category, rows[0].prompt_name, encode, own_seed)
 
     def _encode(self, spec: FeatureSpec, pictures: Tensor) -> ImageFeatures:
         batches = [

@@ -29,7 +29,7 @@ DEMO = "{kind: demo, path: src/zsad/datasets/demo}"
 README_SIZE = (
     *SMALL,
     "learners={cops: {epochs: 1, lr: 0.001}}",
-    "few_shot={apt_4shot: {method: apt, shots: 4, epochs: 2, rounds: 1, n_syn: 2}}",
+    "few_shot={apt_2shot: {method: apt, shots: 2, epochs: 2, rounds: 1, n_syn: 2}}",
     f"datasets={{demo_source: {DEMO}, demo_texture: {DEMO}, demo_object: {DEMO}}}",
 )
 
@@ -48,7 +48,7 @@ def test_the_list_of_commands_is_the_readmes() -> None:
         "dvc exp run -S learners.cops.lr=0.0005",
         "zsad predict models:/cops@champion photos/ --out predictions",
         "zsad import cops epoch_10.pth",
-        "zsad predict models:/apt_4shot__demo_texture@champion photos/ --category cork",
+        "zsad predict models:/apt_2shot__demo_texture@champion photos/ --category cork",
         "zsad profile apply profiles/folder.yaml"
         " datasets.my_source.path=/data/source datasets.my_parts.path=/data/parts",
         "dvc repro",
@@ -88,7 +88,7 @@ def test_own_pictures(repo: Repo) -> None:
 
 
 def test_a_few_good_parts(repo: Repo) -> None:
-    repo.run("zsad", "predict", "models:/apt_4shot__demo_texture@champion", "photos/", "--category", "cork")
+    repo.run("zsad", "predict", "models:/apt_2shot__demo_texture@champion", "photos/", "--category", "cork")
     with (repo.path / "predictions/scores.csv").open() as file:
         assert [row["error"] for row in csv.DictReader(file)] == ["", ""]
 
@@ -137,7 +137,7 @@ def test_mlflow_ui_shows_the_runs(repo: Repo) -> None:
         runs = _post(f"http://127.0.0.1:{port}/api/2.0/mlflow/runs/search", {"experiment_ids": [experiment]})
         assert {run["info"]["run_name"] for run in runs["runs"]} == {
             "cops/demo_source",
-            *(f"apt_4shot/{name}" for name in ("demo_source", "demo_texture", "demo_object")),
+            *(f"apt_2shot/{name}" for name in ("demo_source", "demo_texture", "demo_object")),
         }
     finally:
         server.terminate()

@@ -71,7 +71,7 @@ def adapt(gelu_clip, inputs) -> Callable[[PromptAD], list[dict[str, float]]]:
     def adapted(learner: PromptAD) -> list[dict[str, float]]:
         pictures = torch.zeros(SHOTS, 3, SIDE, SIDE)
         encoded = gelu_clip.image.encode(inputs[:SHOTS], learner.support_spec)
-        return list(learner.adapt(Support(pictures, "metal nut", lambda _: encoded, 0)))
+        return list(learner.adapt(Support(pictures, "metal_nut", "metal nut", lambda _: encoded, 0)))
 
     return adapted
 

@@ -27,7 +27,7 @@ def few_shot(clip, pictures):
     """WinCLIP+ that remembers pictures 10 and 11."""
     learner = WinClipPlus(build_config("winclip_plus", {}, "few_shot.x"), clip, shots=2)
     encode = lambda images: clip.image.encode(images, learner.support_spec)  # noqa: E731
-    assert list(learner.adapt(Support(pictures[10:], "bottle", encode, 0))) == []
+    assert list(learner.adapt(Support(pictures[10:], "bottle", "bottle", encode, 0))) == []
     return with_drawn_text(learner)
 
 

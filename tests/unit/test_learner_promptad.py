@@ -31,7 +31,7 @@ def adapt(clip, pictures):
 
     def adapted(learner, name="bottle"):
         encoded = clip.image.encode(pictures[:SHOTS], learner.support_spec)
-        return list(learner.adapt(Support(torch.zeros(SHOTS, 3, 72, 72), name, lambda _: encoded, 0)))
+        return list(learner.adapt(Support(torch.zeros(SHOTS, 3, 72, 72), "", name, lambda _: encoded, 0)))
 
     return adapted
 
@@ -221,3 +221,10 @@ def test_a_restored_learner_scores_the_same(clip, make, adapt, pictures, tmp_pat
     first, second = learner.score(features, ["bottle"] * 2), fresh.score(features, ["brain"] * 2)
     assert torch.equal(first.score, second.score)
     assert torch.equal(first.map_logits, second.map_logits)
+
+
+def test_a_category_may_have_defects_that_its_prompt_name_does_not_tell(build) -> None:
+    learner = build("promptad")
+    ends = {key: len(learner.prompts("printed circuit board", key).ends) for key in ("", "pcb1", "pcb4")}
+    assert ends["pcb1"] == ends[""]
+    assert ends["pcb4"] - ends[""] == len(WITH["pcb4"]) - len(WITH["printed circuit board"])

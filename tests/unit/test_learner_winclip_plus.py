@@ -16,7 +16,7 @@ def adapted(clip, pictures):
     def make(indices, **settings):
         learner = WinClipPlus(build_config("winclip_plus", settings, "few_shot.x"), clip, shots=len(indices))
         encode = lambda images: clip.image.encode(images, learner.support_spec)  # noqa: E731
-        assert list(learner.adapt(Support(pictures[indices], "bottle", encode, 0))) == []
+        assert list(learner.adapt(Support(pictures[indices], "bottle", "bottle", encode, 0))) == []
         return learner
 
     return make

@@ -1,7 +1,7 @@
 """The defects that PromptAD's manual prompts name: eight for anything, more for the classes of MVTec AD and VisA.
 
-As the official list has them, spelling included: the tokens are part of the method. Keys are prompt names. VisA's four
-boards share one; `pcb4` holds the fourth's own list for sets that keep that name.
+As the official list has them, spelling included: the tokens are part of the method. Keys are prompt names, and `pcb4`:
+the category of VisA whose board has defects of its own while its prompt name is that of the other three.
 """
 
 GENERIC = (

@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from zsad.clip.text import TextTower
 from zsad.clip.text_tree import TokenTree, encode_tree, grow_tree
-from zsad.learners._promptad_phrases import abnormal_states
 
 
 class Contexts(nn.Module):
@@ -49,9 +48,14 @@ class TextFeatures:
         return F.normalize(torch.stack([self.normal.mean(0), self.abnormal.mean(0)]), dim=-1)
 
 
-def prompt_tree(text: TextTower, name: str, context: int, suffixes: tuple[int, int]) -> TokenTree:
-    """Prompts of class `name` for contexts of `context` tokens and `suffixes` = (Q, M): normal, manual, learned."""
-    words = [text.ids(f"{state.format(name)}.") for state in ("{}", *abnormal_states(name))]
+def prompt_tree(
+    text: TextTower, name: str, states: Sequence[str], context: int, suffixes: tuple[int, int]
+) -> TokenTree:
+    """Prompts of class `name` for contexts of `context` tokens and `suffixes` = (Q, M): normal, manual, learned.
+
+    states: abnormal phrases with a place for the class name.
+    """
+    words = [text.ids(f"{state.format(name)}.") for state in ("{}", *states)]
     sot, named = words[0][:1], words[0][1:]
     slots = [-1 - i for i in range(context + suffixes[0] * suffixes[1])]
     shared, rest = slots[:context], slots[context:]

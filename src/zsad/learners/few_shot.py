@@ -19,12 +19,14 @@ from zsad.learners.base import Learner
 class Support:
     """The normal pictures of one category.
 
-    pictures [k, 3, S, S]: RGB in [0, 1], resized but not normalised, on the CPU; name: prompt name of the category;
+    pictures [k, 3, S, S]: RGB in [0, 1], resized but not normalised, on the CPU; category: its key in the dataset;
+    name: its prompt name, which others may have as well;
     encode: any number of such pictures → their frozen features by `support_spec`, without gradients, on the device;
     seed: for generators of the method's own (torch's global one is seeded before a learner is built).
     """
 
     pictures: Tensor
+    category: str
     name: str
     encode: Callable[[Tensor], ImageFeatures]
     seed: int

@@ -26,6 +26,7 @@ from zsad.clip.text_tree import TokenTree
 from zsad.config import Block, Protocol
 from zsad.errors import UserError
 from zsad.learners._promptad_losses import alignment, contrast, triplet, triplet_over_patches
+from zsad.learners._promptad_phrases import WITH, abnormal_states
 from zsad.learners._promptad_prompts import Contexts, TextFeatures, encode_prompts, prompt_tree
 from zsad.learners.base import Scored, scaled
 from zsad.learners.few_shot import FewShotLearner, Support
@@ -120,7 +121,7 @@ class PromptAD(FewShotLearner):
         features = support.encode(support.pictures)
         for layer in self.layers:
             self.get_buffer(f"gallery_{layer}").copy_(self._tokens(features, layer).flatten(0, 1))
-        tree = self.prompts(support.name)
+        tree = self.prompts(support.name, support.category)
         images, patches = F.normalize(features.cls_post, dim=-1), F.normalize(features.patches, dim=-1)
         config = self.config
         optimizer = torch.optim.SGD(
@@ -139,10 +140,11 @@ class PromptAD(FewShotLearner):
             self.text_image.copy_(image.prototypes())
             self.text_map.copy_(patch.prototypes())
 
-    def prompts(self, name: str) -> TokenTree:
-        """The prompts of class `name`, their learned tokens left open."""
-        config = self.config
-        return prompt_tree(self.clip.text, name, config.context_length, (config.suffixes, config.suffix_length))
+    def prompts(self, name: str, category: str = "") -> TokenTree:
+        """The prompts of class `name`, their learned tokens left open; `category` may have defects of its own."""
+        config, defects = self.config, category if category in WITH else name
+        sizes = (config.context_length, (config.suffixes, config.suffix_length))
+        return prompt_tree(self.clip.text, name, abnormal_states(defects), *sizes)
 
     def text_features(self, tree: TokenTree) -> list[TextFeatures]:
         """Features of the prompts with the contexts as they are: of the image-score set and of the map set."""
