@@ -18,7 +18,7 @@ from zsad.train import train
 CHECKPOINT = Path("data/checkpoints/mine/source/seed_0.safetensors")
 SHORT: dict[str, dict[str, Any]] = {  # what makes a training short, beside `epochs`
     "bayes_pfl": {"classifier_epochs": 1, "augmented_views": 1},
-    "apt": {"rounds": 1, "n_syn": 1},
+    "apt": {"round_epochs": 1, "synthetic": 1, "held_out": 1},
     "promptad": {},
     "winclip_plus": {},
 }

@@ -29,7 +29,7 @@ DEMO = "{kind: demo, path: src/zsad/datasets/demo}"
 README_SIZE = (
     *SMALL,
     "learners={cops: {epochs: 1, lr: 0.001}}",
-    "few_shot={apt_2shot: {method: apt, shots: 2, epochs: 2, rounds: 1, n_syn: 2}}",
+    "few_shot={apt_2shot: {method: apt, shots: 2, epochs: 2, synthetic: 2, held_out: 2}}",
     f"datasets={{demo_source: {DEMO}, demo_texture: {DEMO}, demo_object: {DEMO}}}",
 )
 

@@ -28,7 +28,7 @@ from zsad.training_cell import choose_device
 
 FEW_SHOT = [method for method in methods().split(", ") if learner_class(method).few_shot]
 SHORT: dict[str, dict[str, Any]] = {
-    "apt": {"epochs": 2, "rounds": 1, "n_syn": 2},
+    "apt": {"epochs": 2, "round_epochs": 1, "synthetic": 2, "held_out": 2},
     "promptad": {"epochs": 2},
     "winclip_plus": {"scales": [2]},
 }

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from zsad.clip.attention import Block, attend, value_value
 from zsad.clip.channels import swap_red_and_blue
+from zsad.clip.locality import Locality, local_patches
 from zsad.clip.text import TextTower
 from zsad.clip.windows import window_classes
 from zsad.errors import UserError
@@ -35,6 +36,7 @@ class FeatureSpec:
     windows: tuple[int, ...] = ()
     halfway: tuple[int, ...] = ()
     bgr: bool = False  # the pictures go in with red and blue exchanged
+    local: Locality | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class ImageFeatures:
     CLIP's own image feature; patches [B, N, D]: V-V stream after ln_post and proj; layer_<l> [B, N, C]: block l from 1;
     tokens [B, N, C]: patches of the last block after ln_post, before proj; window_<k> [B, (g-k+1)², D]: CLIP's image
     feature of every window of k × k patches, row-major (zsad.clip.windows); halfway_<l> [B, N, C]: within block l, its
-    attention added and its MLP not yet.
+    attention added and its MLP not yet; local [B, N, D]: the stream of local attention after ln_post and proj.
     """
 
     tensors: dict[str, Tensor]
@@ -61,6 +63,10 @@ class ImageFeatures:
     @property
     def patches(self) -> Tensor:
         return self.tensors["patches"]
+
+    @property
+    def local(self) -> Tensor:
+        return self.tensors["local"]
 
     def layer(self, index: int) -> Tensor:
         return self.tensors[f"layer_{index}"]
@@ -100,7 +106,7 @@ class ImageTower:
             images_B3SS = swap_red_and_blue(images_B3SS)
         x = self.conv1(images_B3SS).flatten(2).transpose(1, 2)
         x = torch.cat([self.class_embedding.expand(len(x), 1, -1), x], dim=1) + self.positional_embedding
-        h = self.ln_pre(x)
+        h = entry = self.ln_pre(x)
         v_stream, tensors = None, {}
         for scale in spec.windows:
             tensors[f"window_{scale}"] = self._project(self.ln_post(window_classes(self.blocks, h, scale)))
@@ -116,6 +122,8 @@ class ImageTower:
             h = block.finish(h, attended)
             if i + 1 in spec.layers:
                 tensors[f"layer_{i + 1}"] = h[:, 1:].float()
+            if spec.local and i + 1 == spec.local.start:
+                entry = h
         if spec.cls:
             tensors["cls"] = self._project(h[:, 0])
         if spec.cls_post:
@@ -124,6 +132,8 @@ class ImageTower:
             tensors["tokens"] = self.ln_post(h[:, 1:]).float()
         if v_stream is not None:
             tensors["patches"] = self._project(self.ln_post(v_stream[:, 1:]))
+        if spec.local:
+            tensors["local"] = self._project(self.ln_post(local_patches(self.blocks, entry, spec.local)))
         return ImageFeatures(tensors)
 
     def _project(self, x: Tensor) -> Tensor:
