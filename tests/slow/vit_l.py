@@ -64,6 +64,19 @@ FACTS = {
             "RCA.linear_proj.3.weight": (768, 1024),
         },
     ),
+    "winclip_plus": Facts(  # one shot, as the two below: remembered patch tokens and windows
+        0,
+        1369 * 1024 + (36**2 + 35**2) * 768,
+        3,
+        {"part/memory_tokens": (1369, 1024), "part/memory_window_3": (1225, 768)},
+    ),
+    "promptad": Facts(  # stored: two galleries and the text prototypes of both sets; the contexts are not
+        (12 + 4 + 4 + 4) * 768,
+        2 * 1369 * 1024 + 4 * 768,
+        4,
+        {"part/gallery_16": (1369, 1024), "part/text_map": (2, 768)},
+    ),
+    "apt": Facts(2 * 16 * 768, (2 * 16 + 3 * 2) * 768, 5, {"part/ctx_normal": (1, 16, 768), "part/meta": (2, 768)}),
 }
 
 
