@@ -150,7 +150,8 @@ class _Adaptation:
             self.report("epoch", category=category, seed=seed, epoch=epoch, losses=last, seconds=now - started)
             started = now
         check_clip_unchanged(self.clip, self.frozen)
-        losses = ", ".join(f"{name} {first[name]:.4f} → {value:.4f}" for name, value in last.items())
+        begin = {name: f"{value:.4f} → " for name, value in first.items()}
+        losses = ", ".join(f"{name} {begin.get(name, '')}{value:.4f}" for name, value in last.items())
         log(f"{where}: " + (f"{losses}, " if losses else "") + f"{time.monotonic() - begun:.1f} s")
 
     def _check_finite(self, learner: Learner, losses: dict[str, Any], label: str) -> None:

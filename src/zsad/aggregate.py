@@ -11,7 +11,7 @@ from zsad.config import Params
 from zsad.errors import UserError
 from zsad.io import write_json, write_text
 from zsad.metrics import METRICS
-from zsad.metrics.results import Cell, expected_cells, read_cell, rounded
+from zsad.metrics.results import Cell, expected_cells, read_cell, rounded, shown_name
 from zsad.metrics.summaries import mean_of, sd_of, undefined_in
 
 TABLES = Path("metrics")
@@ -147,7 +147,8 @@ def over_datasets(cells: Sequence[Cell]) -> tuple[dict[str, float | None], dict[
 
 
 def _line(cell: Cell, dataset: str, domain: str, mean: dict[str, Any], sd: dict[str, Any]) -> dict[str, str]:
-    head = {name: str(cell[name] or "–") for name in ("learner", "protocol", "source")}
+    head = {"learner": shown_name(cell["learner"], cell["method"])}
+    head |= {name: str(cell[name] or "–") for name in ("protocol", "source")}
     numbers = {short: _number(mean[metric], sd[metric]) for metric, short in SHORT.items()}
     return {**head, "dataset": dataset, "domain": domain, "seeds": str(len(cell["seeds"])), **numbers}
 

@@ -151,10 +151,10 @@ def test_settings_that_differ_are_all_named(cells: None) -> None:
 
 def test_few_shot_results_stand_apart(cells: None) -> None:
     for name in DATASETS:
-        write_cell(make_cell("apt_4shot", name, {0: 0.9, 1: 0.8}, shots=4))
+        write_cell(make_cell("apt_4shot", name, {0: 0.9, 1: 0.8}, shots=4, method="apt"))
     aggregate(make_params(("cops", "apt_4shot")))
     few = Path("metrics/leaderboard.md").read_text().split("## 4-shot")[1]
-    assert "apt_4shot" in few
+    assert "| apt_4shot: APT (reconstruction) " in few
     assert "cops |" not in few
     assert read_board().loc[("apt_4shot", "wood"), "shots"] == 4
 

@@ -1,5 +1,7 @@
 """The stream of local attention: who attends to whom, and what it is in its limits."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -20,7 +22,7 @@ def test_without_a_radius_and_with_the_class_token_it_is_the_main_stream(clip, p
 def test_other_features_do_not_change(clip, pictures):
     plain = FeatureSpec(cls=True, cls_post=True, vv_start=1, layers=(2, 4))
     alone = clip.image.encode(pictures[:2], plain)
-    beside = clip.image.encode(pictures[:2], FeatureSpec(True, True, 1, (2, 4), Locality(2, 1)))
+    beside = clip.image.encode(pictures[:2], replace(plain, local=Locality(2, 1)))
     assert set(beside.tensors) == {*alone.tensors, "local"}
     assert all(torch.equal(value, beside.tensors[name]) for name, value in alone.tensors.items())
 

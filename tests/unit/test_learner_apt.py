@@ -44,7 +44,7 @@ def adapted(clip):
         torch.manual_seed(seed)
         learner = Apt(build_config("apt", {**SHORT, **settings}, "few_shot.apt"), clip, shots=shots)
         read = partial(encode, clip, learner.support_spec)
-        support = Support(stripes(clip.image_size, shots), "metal nut", read, seed)
+        support = Support(stripes(clip.image_size, shots), "metal_nut", "metal nut", read, seed)
         return learner, list(learner.adapt(support))
 
     return run
@@ -166,7 +166,8 @@ def test_only_the_contexts_are_trained(clip, adapted, settings):
     fresh = Apt(learner.config, clip, shots=2)
     moved = [name for name, value in learner.named_parameters() if not torch.equal(value, fresh.get_parameter(name))]
     assert moved == ["ctx_normal", "ctx_abnormal"]
-    assert [set(terms) for terms in steps] == [{"syn", "seg", "cls", "meta", "conflict"}] * 2
+    terms = {"syn", "seg", "cls", "meta", "conflict"}
+    assert [set(step) for step in steps] == [terms, terms | {"synthetic_ap"}]
     for terms in steps:
         assert all(np.isfinite(value) and value >= 0 for value in terms.values())
         assert terms["syn"] == pytest.approx(terms["seg"] + terms["cls"], rel=1e-5)
@@ -276,7 +277,7 @@ def test_training_finds_synthetic_anomalies_and_clears_the_clean_picture(embedde
     torch.manual_seed(0)
     settings = {"epochs": 10, "synthetic": 16, "lr": 0.05, "round_epochs": 5}
     learner = Apt(build_config("apt", settings, "few_shot.apt"), embedded)
-    support = Support(stripes(112), "stripes", partial(encode, embedded, learner.spec), 0)
+    support = Support(stripes(112), "stripes", "stripes", partial(encode, embedded, learner.spec), 0)
     clean = learner.tokens(support.encode(support.pictures))
     held_out, _ = learner._rounds(support, clean).maker.make(16, HELD_OUT, 9)
 

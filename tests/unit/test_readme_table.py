@@ -5,6 +5,7 @@ import io
 import pandas as pd
 
 from tests.conftest import shipped
+from zsad.metrics.results import shown_name
 
 COLUMNS = {"image_auroc": "image AUROC", "pixel_auroc": "pixel AUROC", "pixel_ap": "pixel AP", "pixel_aupro": "AUPRO"}
 
@@ -17,9 +18,10 @@ def demo_table() -> str:
         f"| learner | shots | protocol | {' | '.join(COLUMNS.values())} |",
         "|---|---|---|" + "---|" * len(COLUMNS),
     ]
-    for (learner, shots, protocol), rows in targets.groupby(["learner", "shots", "protocol"], sort=False):
+    groups = targets.groupby(["learner", "method", "shots", "protocol"], sort=False)
+    for (key, method, shots, protocol), rows in groups:
         numbers = " | ".join(f"{rows[name].mean():.3f}" for name in COLUMNS)
-        lines.append(f"| {learner} | {shots} | {protocol} | {numbers} |")
+        lines.append(f"| {shown_name(key, method)} | {shots} | {protocol} | {numbers} |")
     return "\n".join(lines)
 
 

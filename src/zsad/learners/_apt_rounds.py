@@ -38,7 +38,10 @@ class Rounds:
     learned: Tensor = field(init=False)
 
     def run(self) -> Iterator[dict[str, float]]:
-        """Means over an epoch: syn = seg + cls, meta; conflict: share of the steps where syn and meta conflicted."""
+        """Means over an epoch: syn = seg + cls, meta; conflict: share of the steps where syn and meta conflicted.
+
+        After the last one also synthetic_ap: pixel AP of the learned prompts on the pictures that they learned from.
+        """
         config, clean = self.config, self.maker.clean
         optimizer = torch.optim.SGD(self.contexts, config.lr, config.momentum, weight_decay=config.weight_decay)
         order = torch.Generator().manual_seed(derive_seed("apt order", self.seed))
@@ -61,6 +64,8 @@ class Rounds:
                 self.learned = self.encode_prompts(*self.contexts)
             if held_out is not None and (epoch + 1) % config.round_epochs == 0:
                 self._move_meta(held_out)
+            if epoch + 1 == config.epochs:
+                sums["synthetic_ap"] = self._precision(made, self.learned)
             yield sums
 
     def _views(self, families: tuple[Family, ...], count: int, number: int) -> Views:

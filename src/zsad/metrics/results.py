@@ -12,6 +12,7 @@ from zsad.metrics import METRICS
 
 CELLS = Path("metrics/cells")
 Cell = dict[str, Any]
+RECONSTRUCTIONS = {"apt": "APT (reconstruction)"}  # methods without public code or equations: called so in tables
 DIGITS = 6  # finer differences come from the order of sums, not from a model
 FIELDS = (
     *("learner", "method", "protocol", "source", "shots", "dataset", "domain", "n_images", "config_hash"),
@@ -53,6 +54,11 @@ def read_cell(key: str, dataset: str, base: Path = CELLS) -> Cell:
     if not path.is_file():
         raise UserError(f"{path}: not found; run `dvc repro`")
     return parse_cell(path.read_text(encoding="utf-8"), str(path))
+
+
+def shown_name(learner: str, method: str) -> str:
+    """What a table calls a configuration: its key, and that its method is a reconstruction."""
+    return f"{learner}: {RECONSTRUCTIONS[method]}" if method in RECONSTRUCTIONS else learner
 
 
 def rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:
