@@ -117,6 +117,18 @@ def test_a_few_good_parts(repo: Repo) -> None:
         assert [row["error"] for row in csv.DictReader(file)] == ["", ""]
 
 
+def test_the_ablation_of_apt(repo: Repo) -> None:
+    """The recipe of its page, with one change in place of all."""
+    page = (ROOT / "docs/methods/apt.md").read_text()
+    (recipe,) = re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
+    recipe, count = re.subn(r"for change in .*; do", "for change in guide=none; do", recipe)
+    assert count == 1
+    rows = [line for line in repo.run("bash", "-c", recipe).splitlines() if line.startswith("|")]
+    assert [column in rows[0] for column in ("guide", "image_auroc", "pixel_auroc", "pixel_ap")] == [True] * 4
+    (row,) = [row for row in rows if "apt_guide_none" in row]
+    assert row.count("0.") == 3
+
+
 def test_mlflow_can_be_rebuilt_from_files(repo: Repo) -> None:
     (repo.path / "mlflow.db").unlink()
     shutil.rmtree(repo.path / "mlartifacts")
