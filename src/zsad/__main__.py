@@ -141,7 +141,8 @@ def _fetch(arguments: argparse.Namespace) -> None:
         print(*plans(), sep="\n")
         return
     datasets = load_params().datasets
-    accept_all(arguments.accepted, dict(official_entry(k, b) for k, b in datasets.items() if b.kind == "official"))
+    if arguments.accepted:
+        accept_all(arguments.accepted, dict(official_entry(k, b) for k, b in datasets.items() if b.kind == "official"))
     if arguments.all:
         for line in bring_all():
             print(line)
@@ -265,7 +266,7 @@ def _register(_: argparse.Namespace) -> None:
     from zsad.model_registry import register
 
     for key, receipt in register(load_params()).items():
-        print(f"{key}: registered, trained on {receipt['source']}")
+        print(f"{key}: registered, {'adapted to' if '__' in key else 'trained on'} {receipt['source']}")
 
 
 def _models(_: argparse.Namespace) -> None:

@@ -116,7 +116,7 @@ class _Adaptation:
         seed_everything(derive_seed("init", seed, category), self.params.deterministic)
         learner = build_learner(self.configuration, self.settings, self.clip)
         assert isinstance(learner, FewShotLearner)  # what check_all_settings is for
-        done = self.scratch / str(seed) / f"{category}.safetensors"
+        done = self.scratch / str(seed) / f"{content_hash(category)}.safetensors"  # a name may be too long for a file
         if done.is_file():
             learner.restore(read_tensors(done)[0], done)
             return learner
@@ -143,12 +143,15 @@ class _Adaptation:
         begun = started = time.monotonic()
         first: dict[str, float] = {}
         last: dict[str, float] = {}
-        for epoch, last in enumerate(learner.adapt(support)):
-            self._check_finite(learner, last, f"{where}, epoch {epoch + 1}")
-            first = first or last
-            now = time.monotonic()
-            self.report("epoch", category=category, seed=seed, epoch=epoch, losses=last, seconds=now - started)
-            started = now
+        try:
+            for epoch, last in enumerate(learner.adapt(support)):
+                self._check_finite(learner, last, f"epoch {epoch + 1}")
+                first = first or last
+                now = time.monotonic()
+                self.report("epoch", category=category, seed=seed, epoch=epoch, losses=last, seconds=now - started)
+                started = now
+        except UserError as error:
+            raise UserError(f"params.yaml: {where}: {error}") from error
         check_clip_unchanged(self.clip, self.frozen)
         begin = {name: f"{value:.4f} → " for name, value in first.items()}
         losses = ", ".join(f"{name} {begin.get(name, '')}{value:.4f}" for name, value in last.items())
@@ -158,4 +161,4 @@ class _Adaptation:
         finite = all(math.isfinite(value) for value in losses.values())
         if not finite or not all(tensor.isfinite().all() for tensor in learner.state_dict().values()):
             rates = ", ".join(f"{self.configuration.where}.{n}" for n in vars(learner.config) if n.startswith("lr"))
-            raise UserError(f"params.yaml: {label}: loss or parameters not finite ({losses}); lower {rates}")
+            raise UserError(f"{label}: loss or parameters not finite ({losses}); lower {rates}")

@@ -170,6 +170,13 @@ def _omissions(cells: Sequence[Cell]) -> list[str]:
             concerned.setdefault((cell["dataset"], _lacking(cell)), []).append(cell["learner"])
     for (dataset, lacking), learners in concerned.items():
         lines.append(f"{dataset}: undefined, and in no mean: {lacking} ({', '.join(learners)})")
+    short: dict[tuple[int, str, str, str], list[str]] = {}
+    for cell in cells:
+        for category, values in cell["categories"].items():
+            if reason := values.get("reason"):
+                short.setdefault((cell["shots"], cell["dataset"], category, reason), []).append(cell["learner"])
+    for (shots, dataset, category, reason), learners in short.items():
+        lines.append(f"{shots}-shot on {dataset}: nothing for {category}: {reason} ({', '.join(learners)})")
     return ["Left out:\n\n" + "\n".join(f"- {line}" for line in lines)] if lines else []
 
 

@@ -24,7 +24,7 @@ def write_code(params: Params, key: str) -> None:
     """Write data/code/<key>.json: {files: {learner file: sha256}, backbone: parameters and sha256 of the weights}."""
     configuration = params.configuration(key)
     method = configuration.method
-    if not _learner_file(method).is_file():
+    if method in CONTRACTS or not _learner_file(method).is_file():
         raise UserError(f"params.yaml: {configuration.where}: method {method!r} does not exist; there are: {methods()}")
     weights = read_json(WEIGHTS / configuration.backbone_key / "backbone.json")
     made_of = {

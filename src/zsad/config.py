@@ -285,15 +285,25 @@ def load_params(path: Path = PARAMS_FILE, shown_as: Path | None = None) -> Param
         raise UserError(f"{shown}: not found; run zsad in the repository's root") from None
     except yaml.YAMLError as error:
         raise UserError(f"{shown}: not valid YAML: {error}") from error
+    if isinstance(raw, dict) and raw.get("few_shot") is None:  # dvc.yaml runs over its keys
+        raise UserError(f"{shown}: few_shot: required; write `few_shot: {{}}` for no few-shot configurations")
     params = validate(Params, raw, shown)
     for key in params.sources:
         _lookup(params.datasets, key, "datasets")
-    for key in params.few_shot.keys() & params.learners.keys():
-        raise UserError(f"{shown}: few_shot.{key}: stands under `learners` as well; rename one of them")
+    _check_names(params, shown)
     for key in params.learners if params.sources else ():
         for dataset in params.datasets:
             params.configuration(key).source_for(params, dataset)
     return params
+
+
+def _check_names(params: Params, shown: str) -> None:
+    """Results go by key, and registered models by key or, adapted to a dataset, by `<key>__<dataset>`."""
+    adapted = {f"{key}__{dataset}": f"few_shot.{key}" for key in params.few_shot for dataset in params.datasets}
+    for key in params.few_shot.keys() & params.learners.keys():
+        raise UserError(f"{shown}: few_shot.{key}: stands under `learners` as well; rename one of them")
+    for key in adapted.keys() & set(params.configurations):
+        raise UserError(f"{shown}: {key}: a model of {adapted[key]} is registered by that name; rename one of them")
 
 
 def validate(model: type[B], raw: Any, where: str, prefix: str = "") -> B:

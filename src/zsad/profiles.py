@@ -1,6 +1,6 @@
 """`zsad profile apply`: an overlay on params.yaml that keeps its comments.
 
-The maps that say *what* runs (`datasets`, `sources`, `learners`) are replaced whole; everything else is merged.
+The maps that say *what* runs (`datasets`, `sources`, `learners`, `few_shot`) are replaced whole, all else is merged.
 """
 
 from pathlib import Path

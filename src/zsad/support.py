@@ -62,4 +62,4 @@ def _shortage(manifest: Manifest, category: str, found: int, shots: int) -> str:
     if not given:
         return "no normal training pictures"
     repeated = f" ({given - found} more repeat others or stand in the test split)" if given > found else ""
-    return f"{found} normal training pictures{repeated}, {shots} needed"
+    return f"{found} normal training picture{'s' * (found != 1)}{repeated}, {shots} needed"

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -245,7 +246,7 @@ def test_each_command_names_the_other() -> None:
 
 def test_a_loss_that_is_not_finite_is_named() -> None:
     with pytest.raises(
-        UserError, match=r"few_shot\.mine on target, cup, seed 0, epoch .*not finite.*few_shot\.mine\.lr"
+        UserError, match=r"few_shot\.mine on target, cup, seed 0: epoch .*not finite.*few_shot\.mine\.lr"
     ):
         run("apt", lr=1e30)
     assert not CHECKPOINT.exists()
@@ -263,3 +264,21 @@ def test_a_second_process_is_refused() -> None:
         with pytest.raises(UserError, match=r"mine/target\.lock: another process"):
             run("winclip_plus")
         other.communicate("\n")
+
+
+@pytest.mark.parametrize("settings", [{"method": "promptad"}, {"method": "apt", "class_token": "class_name"}], ids=str)
+def test_a_class_name_that_is_too_long_is_told_before_anything_breaks(settings: dict[str, Any]) -> None:
+    manifest = write_target(("cup",))
+    long = tuple(replace(row, prompt_name="word " * 80) for row in manifest.rows)
+    write_manifest(replace(manifest, rows=long))
+    with pytest.raises(UserError, match=r"few_shot\.mine on target, cup, seed 0: class name 'word .* shorter name"):
+        run(settings.pop("method"), **settings)
+
+
+def test_a_long_category_name_needs_no_long_file_name() -> None:
+    manifest = write_target(("cup",))
+    name = "c" * 250
+    rows = tuple(replace(row, category=name) for row in manifest.rows if row.category == "cup")
+    write_manifest(replace(manifest, rows=rows))
+    run("winclip_plus", seeds=(0,))
+    assert list(checkpoint.load_all(CHECKPOINT / "seed_0.safetensors")[0]) == [name]

@@ -159,6 +159,21 @@ def test_few_shot_results_stand_apart(cells: None) -> None:
     assert read_board().loc[("apt_4shot", "wood"), "shots"] == 4
 
 
+def test_a_category_without_enough_pictures_is_named_with_the_reason(cells: None) -> None:
+    cell = make_cell("apt_4shot", "steel", {0: 0.9, 1: 0.8}, shots=4)
+    cell["categories"]["two"] = {
+        "n_images": 3,
+        **dict.fromkeys(METRICS),
+        "reason": "1 normal training picture, 4 needed",
+    }
+    write_cell(cell)
+    for name in ("wood", "scan"):
+        write_cell(make_cell("apt_4shot", name, {0: 0.9, 1: 0.8}, shots=4))
+    aggregate(make_params(("cops", "apt_4shot")))
+    text = Path("metrics/leaderboard.md").read_text()
+    assert "4-shot on steel: nothing for two: 1 normal training picture, 4 needed (apt_4shot)" in text
+
+
 def test_strays_are_ignored_and_order_is_that_of_params(cells: None) -> None:
     write_cell(make_cell("removed", "steel", {0: 0.1}))
     write_cell(make_cell("cops", "gone", {0: 0.1}))

@@ -156,3 +156,23 @@ def test_a_mistyped_configuration_is_looked_for_in_both_tracks() -> None:
     content["few_shot"]["apt_4shot"] = {"method": "apt", "shots": 4}
     with pytest.raises(UserError, match="did you mean 'apt_4shot'"):
         Params.model_validate(content).configuration("apt_4shots")
+
+
+@pytest.mark.parametrize("value", ["absent", None])
+def test_the_few_shot_block_may_be_empty_but_not_absent(file: Path, value: str | None) -> None:
+    content = raw()
+    content["few_shot"] = value
+    if value:
+        del content["few_shot"]
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match="write `few_shot: {}`"):
+        load_params(file)
+
+
+def test_no_configuration_may_have_the_name_of_a_few_shot_model(file: Path) -> None:
+    content = raw()
+    content["learners"]["mine__demo_object"] = {"method": "cops"}
+    content["few_shot"]["mine"] = {"method": "apt", "shots": 1}
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(UserError, match="mine__demo_object: a model of few_shot.mine is registered by that name"):
+        load_params(file)

@@ -219,7 +219,7 @@ def test_a_folder_of_this_machine_by_its_address(tmp_path: Path, places: Places)
     [
         ("s3://bucket/parts", r"s3:// needs a package that is not installed .*; pip install s3fs"),
         ("gs://bucket/parts.zip", r"gs:// needs a package that is not installed .*; pip install gcsfs"),
-        ("nowhere://bucket", r"nowhere://bucket: cannot be read \(ValueError: Protocol not known: nowhere\)"),
+        ("nowhere://bucket", r"nowhere://bucket: Protocol not known: nowhere; `url` takes https://"),
         ("memory://empty", r"memory://empty: nothing is there"),
         ("memory://bucket/beach", r"memory://bucket/beach: no pictures below it"),
         ("memory://bucket/beach/a.txt", r"a\.txt: got something else instead of an archive"),

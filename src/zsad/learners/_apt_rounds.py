@@ -112,7 +112,7 @@ class Rounds:
     def _precision(self, held_out: Views, prompts: Tensor) -> float:
         """Pixel AP of two prompts on held-out views."""
         maps = held_out.maps(logits(held_out.tokens, prompts, self.scale))
-        return average_precision(maps.flatten(), held_out.masks.flatten() >= 0.5)
+        return average_precision(maps.flatten(), held_out.masks.flatten() > 0)
 
 
 def _set_rate(optimizer: torch.optim.Optimizer, config: Config, progress: float) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from zsad.clip.text import TextTower
 from zsad.clip.text_tree import TokenTree, encode_tree, grow_tree
+from zsad.learners.few_shot import check_length
 
 
 class Contexts(nn.Module):
@@ -61,6 +62,7 @@ def prompt_tree(
     shared, rest = slots[:context], slots[context:]
     learned = [rest[q * suffixes[1] : (q + 1) * suffixes[1]] for q in range(suffixes[0])]
     prompts = [sot + shared + row[1:] for row in words] + [sot + shared + suffix + named for suffix in learned]
+    check_length(name, max(map(len, prompts)), text)
     return grow_tree(prompts, text.token_embedding.device)
 
 

@@ -30,7 +30,7 @@ from zsad.learners._apt_config import Config
 from zsad.learners._apt_rounds import Rounds
 from zsad.learners._apt_views import Maker, enlarge, logits
 from zsad.learners.base import Scored, scaled
-from zsad.learners.few_shot import FewShotLearner, Support
+from zsad.learners.few_shot import FewShotLearner, Support, check_length
 
 META = "a photo of a {} object."
 STATES = (("normal", "flawless", "perfect"), ("abnormal", "damaged", "defective", "flawed"))
@@ -111,7 +111,9 @@ class Apt(FewShotLearner):
     def class_token(self, name: str) -> Tensor:
         """Embeddings [T, C] of SOT, the words behind the learned tokens, EOT."""
         word = {"object": "object", "class_name": name, "none": ""}[self.config.class_token]
-        return self.clip.text.embed(self.clip.text.ids(word))
+        ids = self.clip.text.ids(word)
+        check_length(name, self.config.context_length + len(ids), self.clip.text)
+        return self.clip.text.embed(ids)
 
     def encode_prompts(self, words: Tensor, normal: Tensor, abnormal: Tensor) -> Tensor:
         """Unit features […, 2, D] of contexts […, bank, M, C] before the `class_token`."""

@@ -11,7 +11,9 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
+from zsad.clip.text import TextTower
 from zsad.config import Protocol
+from zsad.errors import UserError
 from zsad.learners.base import Learner
 
 
@@ -30,6 +32,16 @@ class Support:
     name: str
     encode: Callable[[Tensor], ImageFeatures]
     seed: int
+
+
+def check_length(name: str, tokens: int, text: TextTower) -> None:
+    """UserError when a prompt of class `name` has more tokens than the text tower takes."""
+    places = len(text.positional_embedding)
+    if tokens > places:
+        raise UserError(
+            f"class name {name!r} makes a prompt of {tokens} tokens, of {places} at most; give the category a shorter"
+            " name under `classes` of its dataset, or the configuration fewer learned tokens"
+        )
 
 
 class FewShotLearner(Learner):

@@ -96,6 +96,8 @@ def _storage(url: str) -> tuple[Any, str]:
     scheme = url.partition("://")[0].rpartition("::")[2]
     try:
         storage, path = fsspec.core.url_to_fs(url)
+    except ValueError as error:
+        raise UserError(f"{url}: {error}; `url` takes https://, s3://, gs:// and what else fsspec knows") from error
     except ImportError as error:
         package = PACKAGES.get(scheme)
         remedy = f"pip install {package}" if package else "install it with pip"
