@@ -161,7 +161,9 @@ def test_a_dry_run_plans_every_set_without_a_connection(
     at = lines.index("btad: BTAD (BeanTech); 1.2 GB; licence: CC-BY-SA-4.0, needs --accept-licence btad")
     assert lines[at + 1] == "  here: data/downloads/btad/btad.zip"
     assert "  here, unpacked: data/drop/mpdd" in lines
-    assert any(line.startswith("  by hand: ") and line.endswith("into data/drop/headct/") for line in lines)
+    kaggle = lines.index("  Kaggle felipekitamura/head-ct-hemorrhage, through the package kaggle, with login")
+    assert lines[kaggle + 1].startswith("  by hand: head-ct-hemorrhage.zip from https://www.kaggle.com/datasets/")
+    assert lines[kaggle + 1].endswith(" into data/drop/headct/")
     assert not (tmp_path / "data/accepted_licences.yaml").exists()
 
 

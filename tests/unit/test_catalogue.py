@@ -71,6 +71,18 @@ def test_entry_agrees_with_what_is_published(name: str) -> None:
     assert entry.labels.image or not any(normal for normal, _ in filter(None, entry.expected.values()))
 
 
+def test_kaggle_copies_have_a_way_by_hand_to_the_same_archive() -> None:
+    """Where the login is lacking. A copy with another layout or of another release is not fetched at all."""
+    found = set()
+    for name, entry in catalogue().items():
+        for source in (source for source in entry.fetch if source.kind == "kaggle"):
+            manual = next(other for other in entry.fetch if other.kind == "manual" and other.file == source.file)
+            assert manual.page == f"https://www.kaggle.com/datasets/{source.dataset}"
+            assert source.file == source.dataset.rpartition("/")[2] + ".zip"
+            found.add(name)
+    assert found == {"brainmri", "brainmri_bayespfl", "brainmri_inctrl", "br35h", "headct", "headct_inctrl"}
+
+
 @pytest.mark.parametrize("name", sorted(STATED))
 def test_entry_can_be_read_and_obtained(name: str) -> None:
     entry = catalogue()[name]
@@ -155,6 +167,8 @@ def test_unknown_id_gives_the_nearest(tmp_path: Path) -> None:
         ("[21, 49]", "[21]", r"bad\.yaml: expected\.01: .*at least 2"),
         ('"03": [400, 41]', '"04": [400, 41]', r"expected and categories differ: \['03', '04'\]"),
         ("kind: gdrive, id:", "kind: gdrive, url:", r"fetch\.1: .*gdrive needs `id`"),
+        ("kind: gdrive, id:", "kind: kaggle, id:", r"fetch\.1: .*kaggle needs `dataset`"),
+        ("kind: gdrive, id: ", "kind: kaggle, dataset: ../", r"fetch\.1\.dataset: .*should match pattern"),
         ("sha256: 461c", "sha256: x61c", r"fetch\.0\.sha256: .*should match pattern"),
         ('"03": metal', '"../03": metal', r"categories.*'\.\./03' is not a plain name"),
         ("file: btad.zip", "file: a/btad.zip", r"fetch\.0\.file: .*'a/btad\.zip' is not a plain name"),

@@ -241,4 +241,6 @@ def _steps_of_part(identifier: str, part: str, sources: Sequence[Source], places
 
 def _describe(source: Source, drop: Path) -> str:
     by_hand = f"by hand: {source.file} from {source.page} into {drop}/"
-    return {"direct": source.url, "gdrive": f"Google Drive {source.id}", "manual": by_hand}[source.kind]
+    kaggle = f"Kaggle {source.dataset}, through the package kaggle, with login"
+    drive = f"Google Drive {source.id}"
+    return {"direct": source.url, "gdrive": drive, "kaggle": kaggle, "manual": by_hand}[source.kind]

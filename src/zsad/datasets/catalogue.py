@@ -19,7 +19,7 @@ from zsad.errors import UserError
 
 FOLDER = Path(__file__).with_name("entries")
 SUFFIXES = (".yaml", ".yml")
-REQUIRED = {"direct": "url", "gdrive": "id", "manual": "page"}
+REQUIRED = {"direct": "url", "gdrive": "id", "kaggle": "dataset", "manual": "page"}
 
 Paper = Literal["cops", "bayes_pfl", "faprompt", "anomalyclip", "adaclip"]
 Fact = Literal["layout", "expected", "total", "licence", "papers"]
@@ -45,17 +45,19 @@ class Labels(Block):
 
 
 class Source(Block):
-    """One place to get an archive from: an address, a file on Google Drive, or a page where people download it.
+    """One place to get an archive from: an address, Google Drive, Kaggle, or a page where people download it.
 
     `file`: name under which it is kept and looked for. `part`: which of several archives it is; empty: the whole set.
+    `id`: of a file on Google Drive. `dataset`: owner/slug on Kaggle, whose file is the zip of all that it holds.
     `by`: who published the address and hash. Hashes are of the archive, sizes in bytes.
     """
 
-    kind: Literal["direct", "gdrive", "manual"]
+    kind: Literal["direct", "gdrive", "kaggle", "manual"]
     file: Name
     part: Name = ""
     url: str = ""
     id: str = ""
+    dataset: str = Field(default="", pattern=r"^([\w-]+/[\w-]+)?$")
     page: str = ""
     sha256: Sha256 | None = None
     md5: Md5 | None = None
@@ -68,7 +70,8 @@ class Source(Block):
     def _has_its_address(self) -> "Source":
         for kind, name in REQUIRED.items():
             if bool(getattr(self, name)) != (kind == self.kind):
-                raise ValueError(f"{self.kind} needs `{REQUIRED[self.kind]}` and no other of url, id, page")
+                names = ", ".join(REQUIRED.values())
+                raise ValueError(f"{self.kind} needs `{REQUIRED[self.kind]}` and no other of {names}")
         return self
 
 

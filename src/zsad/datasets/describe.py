@@ -16,6 +16,7 @@ from zsad.datasets.registry import ENTRIES
 from zsad.io import read_json
 
 GROUPS = ("train", "normal", "anomalous")
+HOSTS = {"gdrive": "drive.google.com", "kaggle": "www.kaggle.com"}  # of kinds without an address in the catalogue
 Counts = Mapping[str, Mapping[str, int]]
 
 
@@ -119,7 +120,7 @@ def _on_disk(key: str, block: DatasetParams, raw: Path, manifest: Path, places: 
 
 def _address(source: Source) -> str:
     """Host that a set comes from; people fetch a manual one themselves."""
-    host = "drive.google.com" if source.kind == "gdrive" else urlsplit(source.url or source.page).netloc
+    host = HOSTS.get(source.kind) or urlsplit(source.url or source.page).netloc
     return f"{host} (by hand)" if source.kind == "manual" else host
 
 

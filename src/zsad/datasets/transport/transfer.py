@@ -17,6 +17,7 @@ from zsad.datasets.transport.download import PATIENT, Download, DownloadError, P
 from zsad.datasets.transport.drive import download_from_drive
 from zsad.datasets.transport.extract import DROP
 from zsad.datasets.transport.formats import archive_format, read_head, wrong_content
+from zsad.datasets.transport.kaggle import download_from_kaggle
 from zsad.datasets.transport.lockfile import Seen, recall, record
 from zsad.datasets.transport.members import incomplete
 from zsad.datasets.transport.partial import Partial
@@ -26,20 +27,22 @@ from zsad.progress import log
 
 STORE = Path("data/downloads")
 LOCK = Path("data/downloads.lock.yaml")
+PACKAGES = {"gdrive": "drive", "kaggle": "kaggle"}  # kinds that a package fetches → folder for what is on its way
 
 
 @dataclass(frozen=True)
 class Remote:
     """One source of an archive. Sources that share `file` are mirrors of the same bytes.
 
-    url: of a direct one. id: of a file on Google Drive. file: name under which the archive is kept and looked for.
-    page: where people find it. sha256, md5: published hashes, if any. size: in bytes, if known.
-    note: what people who fetch it by hand should know.
+    url: of a direct one. id: of a file on Google Drive. dataset: owner/slug on Kaggle. file: name under which the
+    archive is kept and looked for. page: where people find it. sha256, md5: published hashes, if any. size: in bytes,
+    if known. note: what people who fetch it by hand should know.
     """
 
-    kind: Literal["direct", "gdrive", "manual"]
+    kind: Literal["direct", "gdrive", "kaggle", "manual"]
     url: str = ""
     id: str = ""
+    dataset: str = ""
     file: str = ""
     page: str = ""
     sha256: str | None = None
@@ -51,7 +54,8 @@ class Remote:
     def address(self) -> str:
         """Where it is, for people."""
         drive = f"https://drive.google.com/file/d/{self.id}/view" if self.id else ""
-        return {"direct": self.url, "gdrive": drive, "manual": self.page}[self.kind]
+        kaggle = f"https://www.kaggle.com/datasets/{self.dataset}" if self.dataset else ""
+        return {"direct": self.url, "gdrive": drive, "kaggle": kaggle, "manual": self.page}[self.kind]
 
 
 def obtain(
@@ -126,16 +130,19 @@ class _Search:
 
     def _fetch(self, remote: Remote) -> Path:
         target = self.store / remote.file
-        if remote.kind == "gdrive":
-            self._fetch_from_drive(remote, target)
+        if remote.kind in PACKAGES:
+            self._fetch_through_a_package(remote, target)
         else:
             self._download(remote, target)
         return target
 
-    def _fetch_from_drive(self, remote: Remote, target: Path) -> None:
-        arrived = self.store / "drive" / remote.file
+    def _fetch_through_a_package(self, remote: Remote, target: Path) -> None:
+        arrived = self.store / PACKAGES[remote.kind] / remote.file
         arrived.parent.mkdir(exist_ok=True)
-        download_from_drive(remote.id, arrived)
+        if remote.kind == "kaggle":
+            download_from_kaggle(remote.dataset, arrived, remote.size)
+        else:
+            download_from_drive(remote.id, arrived)
         if problem := self._problem(arrived, remote, remote.address):
             arrived.unlink()
             raise DownloadError(problem)
