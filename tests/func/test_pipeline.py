@@ -159,6 +159,7 @@ def test_a_few_shot_configuration_is_adapted_to_every_dataset_and_registered_for
     )
     served = repo.run("python", "-c", program, model, first["path"]).splitlines()[-1]
     assert float(served) == pytest.approx(float(first["score"]), abs=1e-6)
+    assert "is champion already" in repo.run("zsad", "promote", f"{key}__demo_texture", "--against", "HEAD")
     shutil.rmtree(repo.path / "predictions")
     repo.set("few_shot.winclip_2shot.scales=[2]")
     assert set(repo.repro()) == expected

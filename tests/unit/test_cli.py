@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conftest import shipped
 from zsad import __main__ as cli
@@ -67,3 +68,20 @@ def test_fetch_index_and_datasets(capsys: pytest.CaptureFixture[str]) -> None:
     (row,) = [line for line in table.splitlines() if line.startswith("demo_medical")]
     assert "indexed" in row
     assert "image + pixel" in row
+
+
+def test_a_contract_is_no_method(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = yaml.safe_load(shipped("params.yaml"))
+    content["learners"]["odd"] = {"method": "base"}
+    (repository / "params.yaml").write_text(yaml.safe_dump(content))
+    assert cli.main(["code", "odd"]) == 2
+    assert "learners.odd: method 'base' does not exist; there are: anomalyclip, apt" in capsys.readouterr().err
+
+
+def test_a_faulty_entry_stops_no_other_set(repository: Path) -> None:
+    content = yaml.safe_load(shipped("params.yaml"))
+    content["datasets"]["mine"] = {"kind": "official", "path": "mine.yaml"}
+    (repository / "params.yaml").write_text(yaml.safe_dump(content))
+    (repository / "mine.yaml").write_text("titel: oops")
+    assert cli.main(["fetch", "demo_texture"]) == 0
+    assert cli.main(["fetch", "mine"]) == 2

@@ -12,7 +12,8 @@ from zsad.config import DatasetParams, Params, load_params
 from zsad.datasets.archives import Places
 from zsad.datasets.describe import describe
 from zsad.datasets.fetch import INVENTORY, fetch, list_images
-from zsad.datasets.index import build_manifest, index
+from zsad.datasets.index import build_manifest, check_categories, index
+from zsad.datasets.layouts import Item
 from zsad.datasets.manifest import Manifest, load_manifest
 from zsad.errors import UserError
 from zsad.io import read_json
@@ -226,3 +227,10 @@ def test_heavy_libraries_stay_out() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_a_category_whose_name_holds_a_slash_is_refused() -> None:
+    """Tables of published sets name categories as they like; here it is also the name of a stored model."""
+    items = [Item(f"{name}/0.png", name, "test", 0, "good", "") for name in ("nut", "a/b")]
+    with pytest.raises(UserError, match="mine: category 'a/b': a name may not hold `/`"):
+        check_categories("mine", items)

@@ -294,3 +294,14 @@ def test_training_finds_synthetic_anomalies_and_clears_the_clean_picture(embedde
     assert after[0] < before[0]
     assert after[1] > before[1]
     assert terms[-1]["syn"] < terms[0]["syn"]
+
+
+def test_coarse_masks_that_no_patch_fills_still_count(embedded):
+    """Averaged over patches, a thin anomaly fills none by half; it is an anomaly all the same."""
+    torch.manual_seed(0)
+    settings = {"epochs": 2, "round_epochs": 1, "synthetic": 1, "held_out": 1, "loss_scale": 1}
+    learner = Apt(build_config("apt", settings, "few_shot.apt"), embedded)
+    read = partial(encode, embedded, learner.support_spec)
+    for seed in range(6):
+        *_, last = learner.adapt(Support(stripes(112), "stripes", "stripes", read, seed))
+        assert 0 < last["synthetic_ap"] <= 1

@@ -34,7 +34,7 @@ def build_manifest(key: str, params: DatasetParams, raw: Path) -> Manifest:
     """The manifest of the set fetched to `raw`. All unreadable or unfit files are listed in one UserError."""
     root, files = _files(key, params, raw)
     read = _READERS[params.kind](key, params, root, files)
-    _check_categories(key, read.items)
+    check_categories(key, read.items)
     facts = inspect_all(root, read.items, read.mask_rule)
     names = {**read.names, **params.classes}
     rows = [_row(item, fact, names) for item, fact in zip(read.items, facts, strict=True)]
@@ -62,7 +62,7 @@ def build_manifest(key: str, params: DatasetParams, raw: Path) -> Manifest:
     )
 
 
-def _check_categories(key: str, items: Collection[Item]) -> None:
+def check_categories(key: str, items: Collection[Item]) -> None:
     """A model of a category is stored under its name."""
     if unfit := sorted({item.category for item in items if "/" in item.category}):
         raise UserError(f"{key}: category {unfit[0]!r}: a name may not hold `/`; rename it where the set names it")
