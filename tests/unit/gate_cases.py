@@ -19,6 +19,7 @@ backbones: {default: {name: embedded, pretrained: embedded, image_size: 48}}
 sources: {}
 datasets: {wood: {path: x}, steel: {path: x}}
 learners: {cops: {}, clip_zero: {}}
+few_shot: {}
 gate:
 """
 CELL_LIMITS, MEAN_LIMITS = dict.fromkeys(METRICS, 0.03), dict.fromkeys(METRICS, 0.01)
