@@ -265,8 +265,9 @@ def _aggregate(_: argparse.Namespace) -> None:
 def _register(_: argparse.Namespace) -> None:
     from zsad.model_registry import register
 
-    for key, receipt in register(load_params()).items():
-        print(f"{key}: registered, {'adapted to' if '__' in key else 'trained on'} {receipt['source']}")
+    params = load_params()
+    for key, receipt in register(params).items():
+        print(f"{key}: registered, {'trained on' if key in params.learners else 'adapted to'} {receipt['source']}")
 
 
 def _models(_: argparse.Namespace) -> None:

@@ -73,7 +73,8 @@ class Training:
         """
         for (category, seed, epoch), event in sorted(self.epochs.items()):
             speed = {"epoch_seconds": event["seconds"]}
-            speed |= {name: event[name] for name in ("images_per_second",) if name in event}
+            if "images_per_second" in event:
+                speed["images_per_second"] = event["images_per_second"]
             prefix = f"{category}/seed_{seed}" if category else f"seed_{seed}"
             for name, value in {**event["losses"], **speed}.items():
                 yield Point(_key(f"{prefix}/{name}"), float(value), event["time"], epoch)
