@@ -57,7 +57,7 @@ def write_backbone(directory: Path, config: Mapping[str, Any], seed: int, family
     from open_clip.model import CLIP
     from safetensors.torch import save_file
 
-    from zsad.io import file_sha256, write_json
+    from zsad.common.io import file_sha256, write_json
 
     with torch.device("meta"):
         shapes = {name: value.shape for name, value in CLIP(**copy.deepcopy(dict(config))).state_dict().items()}
@@ -111,7 +111,7 @@ def pictures() -> Tensor:
 @pytest.fixture(scope="session")
 def build(clip: Any) -> Callable[..., Any]:
     """build(method, clip=the small one, protocol="strict", seed=1, **settings) → a learner with seeded parameters."""
-    from zsad.learners.base import build_config, learner_class
+    from zsad.learners.lookup import build_config, learner_class
 
     def make(method: str, clip: Any, protocol: str = "strict", seed: int = 1, **settings: Any) -> Any:
         learner = learner_class(method)(build_config(method, settings, "learners.x"), clip, protocol)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from tests.func.conftest import SMALL, Repo, make_repo, write_official
+from tests.helpers.repository import SMALL, Repo, make_repo, write_official
 
 
 @pytest.fixture(scope="module")

@@ -10,13 +10,13 @@ import time
 
 import pytest
 
-from tests.func.conftest import Repo
+from tests.helpers.repository import Repo
 
 UNTRAINED = '''
 """A learner that scores everything one half."""
 
 from zsad.clip.backbone import FeatureSpec
-from zsad.config import Block
+from zsad.config.schema import Block
 from zsad.learners.base import Learner, Scored
 
 
@@ -110,7 +110,7 @@ def test_a_learner_file_reruns_its_configurations_only(repo: Repo) -> None:
 
 
 def test_a_new_dataset_adds_one_column(repo: Repo) -> None:
-    repo.set("datasets.demo_object={kind: demo, path: src/zsad/datasets/demo}")
+    repo.set("datasets.demo_object={kind: demo, path: src/zsad/datasets/demo.yaml}")
     learners = ["clip_zero", "anomalyclip"]
     expected = {"fetch@demo_object", "index@demo_object"} | last(repo)
     expected |= cells("predict", learners, ["demo_object"]) | cells("score", learners, ["demo_object"])

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.func.conftest import ROOT, SMALL, Repo, make_repo, write_official
+from tests.helpers.repository import ROOT, SMALL, Repo, make_repo, write_official
 
 README = (ROOT / "README.md").read_text()
 COMMANDS = [
@@ -25,7 +25,7 @@ COMMANDS = [
 IN_CI = ["make repro", "make test"]  # .ci/run calls them
 ON_A_GPU = ["make paper"]  # and needs downloads: not exercised
 LARGER_TESTS = ["make slow", "make gpu"]  # of minutes, and of a GPU: not exercised
-DEMO = "{kind: demo, path: src/zsad/datasets/demo}"
+DEMO = "{kind: demo, path: src/zsad/datasets/demo.yaml}"
 README_SIZE = (
     *SMALL,
     "learners={cops: {epochs: 1, lr: 0.001}}",

@@ -17,15 +17,17 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from tests.func.tracking_cases import KEYS, SPEED, make_cell, start_journal, write_params
-from zsad import model_registry, store, tracking
-from zsad.config import Params, load_params
-from zsad.errors import UserError
-from zsad.io import file_sha256, read_json
-from zsad.journal import journal_path
-from zsad.model_registry import list_models, promote, register, resolve
+from tests.helpers.tracking_cases import KEYS, SPEED, make_cell, start_journal, write_params
+from zsad.common.errors import UserError
+from zsad.common.io import file_sha256, read_json
+from zsad.config.params import Params, load_params
+from zsad.tracking import models as model_registry
+from zsad.tracking import runs as tracking
+from zsad.tracking import store
+from zsad.tracking.journal import journal_path
+from zsad.tracking.models import list_models, promote, register, resolve
 
-SEND = "import sys; from pathlib import Path; from zsad.tracking import send; sys.exit(not send(Path(sys.argv[1])))"
+SEND = "import sys; from pathlib import Path; from zsad.tracking.runs import send; sys.exit(not send(Path(sys.argv[1])))"
 
 
 @pytest.fixture(scope="module")
@@ -199,7 +201,7 @@ def test_the_served_model_takes_bytes_and_gives_score_and_heatmap(
 
     loaded: list[Path] = []
     fake = ModuleType("zsad.predictor")
-    fake.load_predictor = lambda path: loaded.append(path) or Predictor()  # type: ignore[attr-defined]
+    fake.load_checkpoint = lambda path: loaded.append(path) or Predictor()  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "zsad.predictor", fake)
     with tracking.open_store():
         model = tracking.mlflow.pyfunc.load_model("models:/cops@champion")

@@ -10,16 +10,15 @@ import numpy as np
 import pytest
 import torch
 
-from tests.workplace import CHECKPOINT, learn, params, picture, workplace
+from tests.helpers.workplace import CHECKPOINT, learn, params, picture, workplace
 from zsad.clip.weights import EMBEDDED, prepare
-from zsad.code import methods
-from zsad.config import BackboneParams
-from zsad.io import read_tensors
-from zsad.learners.base import learner_class
-from zsad.predictor import load_predictor
+from zsad.common.io import read_tensors
+from zsad.config.schema import BackboneParams
+from zsad.inference.model import load_checkpoint
+from zsad.learners.lookup import learner_class, methods
 
 SIDE = 112
-METHODS = methods().split(", ")
+METHODS = methods()
 TRAINED = [method for method in METHODS if learner_class(method).trained]
 Train = Callable[[str, str], list[float]]
 
@@ -54,7 +53,7 @@ def train_on(backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("method", METHODS)
 def test_scores_and_maps_are_those_of_the_cpu(train_on: Train, method: str) -> None:
     train_on("cuda", method)
-    results = {device: load_predictor(CHECKPOINT, device).predict(picture(99), "part") for device in ("cuda", "cpu")}
+    results = {device: load_checkpoint(CHECKPOINT, device).predict(picture(99), "part") for device in ("cuda", "cpu")}
     assert abs(results["cuda"].score - results["cpu"].score) < 1e-4
     np.testing.assert_allclose(results["cuda"].map, results["cpu"].map, rtol=0, atol=1e-3)
 

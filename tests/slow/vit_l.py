@@ -16,11 +16,11 @@ import open_clip
 import pytest
 
 from tests.conftest import write_backbone
-from tests.workplace import CHECKPOINT, learn, params, picture, workplace
-from zsad.code import methods
-from zsad.io import read_tensors
+from tests.helpers.workplace import CHECKPOINT, learn, params, picture, workplace
+from zsad.common.io import read_tensors
+from zsad.inference.model import load_checkpoint
 from zsad.learners.base import Learner
-from zsad.predictor import load_predictor
+from zsad.learners.lookup import methods
 
 
 @dataclass(frozen=True)
@@ -92,14 +92,14 @@ def trained_scalars(learner: Learner) -> int:
     return sum(parameter.numel() for parameter in learner.parameters())
 
 
-@pytest.mark.parametrize("method", methods().split(", "))
+@pytest.mark.parametrize("method", methods())
 def test_one_training_step_and_one_prediction(method: str, backbone: Path, tmp_path: Path) -> None:
     facts = FACTS[method]  # a new method: add what its official checkpoint holds
     events: list[tuple[str, dict[str, Any]]] = []
     with workplace(tmp_path, backbone, pictures=2):
         learn(params(method, 518, "cpu", 1), lambda event, **fields: events.append((event, fields)))
         tensors, _ = read_tensors(CHECKPOINT)
-        predictor = load_predictor(CHECKPOINT, "cpu")
+        predictor = load_checkpoint(CHECKPOINT, "cpu")
         result = predictor.predict(picture(9), "part")
     losses = [list(fields["losses"].values()) for event, fields in events if event == "epoch"]
     assert np.isfinite(losses).all()

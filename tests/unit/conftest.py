@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fetching import WAITS, Obtain, fetcher
-from tests.http_server import Server, serve
+from tests.helpers.fetching import WAITS, Obtain, fetcher
+from tests.helpers.http_server import Server, serve
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from zsad.clip.channels import swap_red_and_blue
 from zsad.clip.locality import Locality, local_patches
 from zsad.clip.text import TextTower
 from zsad.clip.windows import window_classes
-from zsad.errors import UserError
-from zsad.io import read_json
+from zsad.common.errors import UserError
+from zsad.common.io import read_json
 
 Activation = Literal["gelu", "quickgelu"]
 PositionResize = Literal["bilinear", "bicubic_antialias"]

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from zsad.datasets.images import MEAN, STD
+from zsad.clip.inputs import MEAN, STD
 
 
 def swap_red_and_blue(images_B3SS: Tensor) -> Tensor:

@@ -3,12 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from zsad.code import WEIGHTS
-from zsad.config import BackboneParams
-from zsad.datasets.images import MEAN
-from zsad.errors import UserError
-from zsad.io import atomic_directory, file_sha256, read_json, write_json
+from zsad.clip.inputs import MEAN
+from zsad.common.errors import UserError
+from zsad.common.io import atomic_directory, file_sha256, read_json, write_json
+from zsad.config.schema import BackboneParams
 
+WEIGHTS = Path("data/weights")
 EMBEDDED = "embedded"
 UNPACKED = Path("data/scratch/weights")  # the embedded CLIP where no pipeline has prepared it
 VOCABULARY = 49408  # of the byte-pair tokenizer that every OpenAI-like CLIP shares
@@ -51,7 +51,7 @@ def find(identity: dict[str, Any], base: Path = WEIGHTS) -> Path:
 
 
 def _embedded() -> tuple[dict[str, Any], dict[str, Any]]:
-    from zsad.clip.tiny import embedded
+    from zsad.clip.embedded import loader as embedded
 
     return embedded.config(), embedded.state_dict()
 

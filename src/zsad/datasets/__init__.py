@@ -1,1 +1,4 @@
-"""Datasets: what exists, how to get it, and how to read it."""
+"""From the place where pictures lie to a verified manifest: demo sets, published sets, people's own.
+
+May import `common` and `config`.
+"""

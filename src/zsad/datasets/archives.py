@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from rich.filesize import decimal
 
+from zsad.common.errors import UserError
 from zsad.datasets.catalogue import Entry, Source, catalogue
 from zsad.datasets.images import IMAGE_SUFFIXES
 from zsad.datasets.layouts import Files
@@ -17,7 +18,6 @@ from zsad.datasets.transport.access import access_named
 from zsad.datasets.transport.download import PATIENT, Policy
 from zsad.datasets.transport.extract import DROP, extract, unpacking_into
 from zsad.datasets.transport.transfer import LOCK, STORE, Remote, obtain
-from zsad.errors import UserError
 
 Way = dict[str, list[Source]]  # part → where to get it: archives that make up a set together
 

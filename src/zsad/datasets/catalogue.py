@@ -13,9 +13,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import AfterValidator, Field, model_validator
 
-from zsad.config import Block, Identifier, validate
+from zsad.common.errors import UserError
+from zsad.config.schema import Block, Identifier
+from zsad.config.validation import validate
 from zsad.datasets.transport.access import access_named
-from zsad.errors import UserError
 
 FOLDER = Path(__file__).with_name("entries")
 SUFFIXES = (".yaml", ".yml")

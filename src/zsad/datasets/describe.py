@@ -5,15 +5,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from zsad.config import DatasetParams, Params
+from zsad.common.io import read_json
+from zsad.config.params import Params
+from zsad.config.schema import DatasetParams
 from zsad.datasets.archives import HERE, Places
-from zsad.datasets.catalogue import Source, catalogue, is_entry_file
+from zsad.datasets.catalogue import Entry, Source, catalogue, is_entry_file
+from zsad.datasets.demo import demo_sets
 from zsad.datasets.fetch import RAW, published_params
 from zsad.datasets.leaks import leak_notes
 from zsad.datasets.manifest import FACTS_FILE, MANIFESTS, Manifest
 from zsad.datasets.official import official_entry
-from zsad.datasets.registry import ENTRIES
-from zsad.io import read_json
 
 GROUPS = ("train", "normal", "anomalous")
 HOSTS = {"gdrive": "drive.google.com", "kaggle": "www.kaggle.com"}  # of kinds without an address in the catalogue
@@ -48,6 +49,46 @@ def describe(params: Params, raw: Path = RAW, manifests: Path = MANIFESTS, place
     return [line for line in lines if line.key in params.datasets or line.on_disk]
 
 
+@dataclass(frozen=True)
+class Published:
+    """A line of the catalogue. pictures: of the test split, as published; fetched: how its archives come here."""
+
+    id: str
+    title: str
+    domain: str
+    pictures: str
+    labels: str
+    fetched: str
+    licence: str
+
+
+def published() -> list[Published]:
+    """One line per set of the catalogue, by id."""
+    return [
+        Published(
+            id=key,
+            title=entry.title,
+            domain=entry.domain,
+            pictures=_total(entry) or "not published",
+            labels=_labels(entry.labels.model_dump()),
+            fetched=_ways(entry),
+            licence=f"{entry.licence.id}{', to be accepted' if entry.licence.accept else ''}",
+        )
+        for key, entry in catalogue().items()
+    ]
+
+
+def _total(entry: Entry) -> str:
+    sums = entry.total or entry.sums
+    return f"{sums[0]} normal, {sums[1]} anomalous" if sums else ""
+
+
+def _ways(entry: Entry) -> str:
+    """The kinds of its sources, in the order in which they are tried."""
+    told = {"direct": "download", "gdrive": "Google Drive", "kaggle": "Kaggle (login)", "manual": "by hand"}
+    return ", ".join(dict.fromkeys(told[source.kind] for source in entry.fetch))
+
+
 def report(params: Params, manifest: Manifest, base: Path = MANIFESTS) -> Iterator[str]:
     """Lines on a set that was just indexed: counts beside the expected ones, labels, notes, overlaps with others."""
     expected = _known(manifest.dataset, params.dataset(manifest.dataset)).expected
@@ -78,13 +119,11 @@ def _known(key: str, block: DatasetParams) -> _Known:
         expected = {
             name: dict(zip(GROUPS[1:], counts, strict=True)) for name, counts in entry.expected.items() if counts
         }
-        sums = entry.total or entry.sums
-        total = f"{sums[0]} normal, {sums[1]} anomalous" if sums else ""
-        return _Known(entry.title, entry.domain, entry.licence.id, where, expected, total)
-    drawn = ENTRIES.get(key) if block.kind == "demo" else None
+        return _Known(entry.title, entry.domain, entry.licence.id, where, expected, _total(entry))
+    drawn = demo_sets().get(key) if block.kind == "demo" else None
     if drawn is None:
         return _Known(where=block.url or block.path)
-    expected = {name: dict(zip(GROUPS, counts, strict=True)) for name, counts in drawn.expected.items()}
+    expected = {name: dict(zip(GROUPS, drawn.expected, strict=True)) for name in drawn.categories}
     return _Known(drawn.title, drawn.domain, drawn.licence, "drawn by zsad", expected, _summed(expected))
 
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from zsad.config import DatasetParams
-from zsad.datasets import demo
+from zsad.common.errors import UserError
+from zsad.common.io import atomic_directory, file_sha256, write_json
+from zsad.config.schema import DatasetParams
 from zsad.datasets.archives import HERE, Places, unpack, unpacked_by_hand
 from zsad.datasets.catalogue import FOLDER, Entry, catalogued, is_entry_file
+from zsad.datasets.demo import draw
 from zsad.datasets.images import IMAGE_SUFFIXES
 from zsad.datasets.layouts import Files, mvtec_layout
 from zsad.datasets.layouts.listing import list_images
@@ -19,8 +21,6 @@ from zsad.datasets.transport.access import access_named, ended_by_sigterm
 from zsad.datasets.transport.extract import extract, is_text
 from zsad.datasets.transport.formats import archive_format, read_head
 from zsad.datasets.transport.remote import bring
-from zsad.errors import UserError
-from zsad.io import atomic_directory, file_sha256, write_json
 
 RAW = Path("data/raw")
 INVENTORY = "folder.json"
@@ -36,7 +36,7 @@ def fetch(key: str, params: DatasetParams, out: Path | None = None, places: Plac
     """
     with ended_by_sigterm(), atomic_directory(out or RAW / key) as directory:
         if params.kind == "demo":
-            demo.generate(key, directory)
+            draw(key, directory)
         elif params.kind == "official":
             _fetch_official(key, params, directory, places)
         else:

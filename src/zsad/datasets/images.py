@@ -1,10 +1,8 @@
-"""Pictures and masks from disk to arrays: decode, convert, resize, normalise. NumPy, Pillow and OpenCV only."""
+"""Pictures and masks from disk to arrays: decode, convert, resize masks. NumPy, Pillow and OpenCV only."""
 
 import os
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,10 +10,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from zsad.errors import UserError
+from zsad.common.errors import UserError
 
-MEAN = (0.48145466, 0.4578275, 0.40821073)  # of CLIP's training pictures (OpenAI), RGB
-STD = (0.26862954, 0.26130258, 0.27577711)
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 ORIENTATION_TAG = 0x0112  # EXIF
 WORKERS = min(os.cpu_count() or 1, 8)  # threads that decode
@@ -32,67 +28,13 @@ def read_image(path: Path) -> np.ndarray:
 
     Raises UserError naming the file when it cannot be decoded. EXIF rotation is not applied: masks follow the file.
     """
-    return np.asarray(to_rgb(_decode(path)))
+    return np.asarray(to_rgb(decode(path)))
 
 
 def is_rotated_by_exif(path: Path) -> bool:
     """Whether viewers would turn the picture (EXIF orientation other than 1), while its pixels are used as stored."""
     with Image.open(path) as image:
         return image.getexif().get(ORIENTATION_TAG, 1) != 1
-
-
-def preprocess(path: Path, side: int, resize_first: bool = False) -> np.ndarray:
-    """The picture as CLIP input, float32 [3, side, side]: squashed by Pillow's bicubic, then CLIP mean and std.
-
-    `resize_first` resizes before converting to RGB, as the official codes do; palette and alpha pictures then differ.
-    """
-    return to_input(_decode(path), side, resize_first)
-
-
-def to_input(image: Image.Image, side: int, resize_first: bool = False) -> np.ndarray:
-    """A decoded picture as CLIP input, as `preprocess`."""
-    return normalised(to_pixels(image, side, resize_first))
-
-
-def read_pixels(path: Path, side: int, resize_first: bool = False) -> np.ndarray:
-    """What `preprocess` gives before CLIP's mean and std: float32 RGB [3, side, side] in [0, 1]."""
-    return to_pixels(_decode(path), side, resize_first)
-
-
-def to_pixels(image: Image.Image, side: int, resize_first: bool = False) -> np.ndarray:
-    """A decoded picture as float32 RGB [3, side, side] in [0, 1]."""
-    if not resize_first:
-        image = to_rgb(image)
-    image = to_rgb(image.resize((side, side), Image.Resampling.BICUBIC))
-    return np.ascontiguousarray(np.asarray(image, dtype=np.float32).transpose(2, 0, 1)) / np.float32(255)
-
-
-def normalised(pixels: np.ndarray) -> np.ndarray:
-    """RGB [..., 3, H, W] in [0, 1] → CLIP input, float32."""
-    mean, std = (np.array(values, dtype=np.float32)[:, None, None] for values in (MEAN, STD))
-    return (pixels - mean) / std
-
-
-def iterate_images(
-    paths: Sequence[Path], side: int, batch: int, resize_first: bool = False, workers: int = WORKERS
-) -> Generator[tuple[range, np.ndarray], None, None]:
-    """Batches (indices into `paths`, float32 [b, 3, side, side]) in order, decoded in threads.
-
-    At most two batches are decoded ahead, so memory does not grow with the number of pictures.
-    """
-    load = partial(preprocess, side=side, resize_first=resize_first)
-    pending: deque[Future[np.ndarray]] = deque()
-    submitted = 0
-    pool = ThreadPoolExecutor(workers)
-    try:
-        for start in range(0, len(paths), batch):
-            indices = range(start, min(start + batch, len(paths)))
-            while submitted < min(start + 3 * batch, len(paths)):
-                pending.append(pool.submit(load, paths[submitted]))
-                submitted += 1
-            yield indices, np.stack([pending.popleft().result() for _ in indices])
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
 
 
 def in_threads(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
@@ -166,7 +108,8 @@ def _enlarge(small: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return small[rows[:, None], columns]
 
 
-def _decode(path: Path) -> Image.Image:
+def decode(path: Path) -> Image.Image:
+    """The picture as stored; UserError naming the file when it cannot be decoded."""
     try:
         with Image.open(path) as image:
             image.load()
@@ -188,7 +131,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 def _grey(path: Path) -> np.ndarray:
     """Grey values uint8 [H, W]; 16-bit values are rounded up, so that what was set stays set."""
-    image = _decode(path)
+    image = decode(path)
     if image.mode.startswith("I"):
         values = np.asarray(image, dtype=np.int64)
         return np.minimum((values + 255) >> 8, 255).astype(np.uint8)

@@ -5,7 +5,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median_low
 
-from zsad.config import DatasetParams
+from zsad.common.errors import UserError
+from zsad.common.io import content_hash, read_json
+from zsad.config.schema import DatasetParams
+from zsad.datasets.demo import DemoSet, demo_set
 from zsad.datasets.fetch import INVENTORY, RAW, list_images
 from zsad.datasets.images import IMAGE_SUFFIXES
 from zsad.datasets.integrity import Fact, inspect_all, note, oddities
@@ -13,10 +16,7 @@ from zsad.datasets.layouts import Files, Item, listed, mvtec_layout
 from zsad.datasets.layouts.base import stem_of
 from zsad.datasets.manifest import MANIFESTS, Manifest, Row, write_manifest
 from zsad.datasets.official import READ_SUFFIXES, official_entry, read_official
-from zsad.datasets.registry import Entry, demo_entry
 from zsad.datasets.transport.access import access_named
-from zsad.errors import UserError
-from zsad.io import content_hash, read_json
 
 MASK_RULE = "gt127"
 NO_DOMAIN = "other"
@@ -87,9 +87,9 @@ def _read_folder(key: str, params: DatasetParams, root: Path, files: list[str]) 
 
 def _read_demo(key: str, params: DatasetParams, root: Path, files: list[str]) -> _Read:
     items, notes = mvtec_layout(files, str(root))
-    entry = demo_entry(key)
+    entry = demo_set(key)
     _check_counts(key, _counts(items), entry)
-    return _Read(items, notes, entry.domain, entry.categories, entry.size)
+    return _Read(items, notes, entry.domain, entry.categories, (entry.size[0], entry.size[1]))
 
 
 def _read_official(key: str, params: DatasetParams, root: Path, files: list[str]) -> _Read:
@@ -140,10 +140,10 @@ def _counts(items: Sequence[Item]) -> dict[str, dict[str, int]]:
     return dict(sorted(counts.items()))
 
 
-def _check_counts(key: str, counts: Mapping[str, Mapping[str, int]], entry: Entry) -> None:
-    for category, expected in entry.expected.items():
+def _check_counts(key: str, counts: Mapping[str, Mapping[str, int]], entry: DemoSet) -> None:
+    for category in entry.categories:
         found = tuple(counts.get(category, {}).get(group, 0) for group in ("train", "normal", "anomalous"))
-        if found != expected:
+        if found != (expected := tuple(entry.expected)):
             raise UserError(
                 f"{key}/{category}: has {found} (train, normal, anomalous) pictures, expected {expected}; "
                 f"run `dvc repro -f fetch@{key}`"

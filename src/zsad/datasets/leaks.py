@@ -8,11 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from zsad.config import Params
+from zsad.common.errors import UserError
+from zsad.common.io import read_json, write_json
+from zsad.common.progress import log
+from zsad.config.params import Params
 from zsad.datasets.manifest import FACTS_FILE, MANIFESTS, Manifest, Row, load_manifest
-from zsad.errors import UserError
-from zsad.io import read_json, write_json
-from zsad.progress import log
 
 PICTURES = "pictures.json"
 SHOWN = 10  # pairs in a message before it says how many more

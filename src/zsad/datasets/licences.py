@@ -5,9 +5,9 @@ from pathlib import Path
 
 import yaml
 
+from zsad.common.errors import UserError
+from zsad.common.io import write_text
 from zsad.datasets.catalogue import Entry
-from zsad.errors import UserError
-from zsad.io import write_text
 
 ACCEPTED = Path("data/accepted_licences.yaml")
 

@@ -6,8 +6,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from zsad.errors import UserError
-from zsad.io import atomic_directory, read_json, write_json
+from zsad.common.errors import UserError
+from zsad.common.io import atomic_directory, read_json, write_json
 
 MANIFESTS = Path("data/manifests")
 ROWS_FILE = "manifest.csv"

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from zsad.config import DatasetParams, validate
+from zsad.common.errors import UserError
+from zsad.common.io import file_sha256
+from zsad.config.schema import DatasetParams
+from zsad.config.validation import validate
 from zsad.datasets.catalogue import Entry, LayoutChoice, catalogued, is_entry_file, read_entry
 from zsad.datasets.images import IMAGE_SUFFIXES
 from zsad.datasets.layouts import CUTTERS, LAYOUTS, Files, Item, Layout, listed
 from zsad.datasets.layouts.base import Options, category_notes, located, moved, stem_of
-from zsad.errors import UserError
-from zsad.io import file_sha256
 
 READ_SUFFIXES = (*IMAGE_SUFFIXES, ".csv", ".json", ".txt")
 PREPARED = LayoutChoice(name="meta_json")  # what the papers' own scripts leave behind, whatever the set

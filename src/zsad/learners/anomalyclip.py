@@ -17,9 +17,9 @@ from torch import Tensor, nn
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
 from zsad.clip.text import DeepTokens
-from zsad.config import Protocol
+from zsad.config.schema import Protocol
 from zsad.learners.base import Batch, Learner, LearnerConfig, Scored
-from zsad.losses import segmentation_loss, two_way_logit
+from zsad.learners.shared.losses import segmentation_loss, two_way_logit
 
 
 class Config(LearnerConfig):

@@ -4,7 +4,6 @@ A learner file is the method: Config, modules, `loss`, `score`. The trainer and 
 Shapes: B batch, N = g·g patches, D joint width, S image side in pixels.
 """
 
-import importlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,10 +16,9 @@ from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
 from zsad.clip.backbone import Activation, Clip, FeatureSpec, ImageFeatures, PositionResize
-from zsad.code import methods
-from zsad.config import Block, Protocol, validate
-from zsad.errors import UserError
-from zsad.maps import Upsample
+from zsad.common.errors import UserError
+from zsad.config.schema import Block, Protocol
+from zsad.inference.maps import Upsample
 
 PAPER_SIDE = 518  # sizes in pixels (smoothing σ) are given at the papers' image side and scale with the image
 
@@ -202,31 +200,6 @@ class Learner(nn.Module):
     def as_map(self, values_BN: Tensor) -> Tensor:
         """[B, N] → [B, g, g], row-major."""
         return values_BN.unflatten(-1, (self.clip.grid, self.clip.grid))
-
-
-def learner_class(method: str) -> type[Learner]:
-    """The class in learners/<method>.py whose name is the method's, underscores dropped, case ignored."""
-    try:
-        module = importlib.import_module(f"zsad.learners.{method}")
-    except ModuleNotFoundError as error:
-        if error.name != f"zsad.learners.{method}":
-            raise
-        raise UserError(f"params.yaml: method {method!r} does not exist; there are: {methods()}") from None
-    for name, value in vars(module).items():
-        if name.lower() == method.replace("_", "") and isinstance(value, type) and issubclass(value, Learner):
-            return value
-    raise UserError(f"zsad.learners.{method}: holds no Learner class named like the file")
-
-
-def make_learner(method: str, settings: Block, clip: Clip, protocol: Protocol, shots: int = 0) -> Learner:
-    """An untrained learner on the device of `clip`; `shots`: size of the support of a few-shot method, else 0."""
-    own = {"shots": shots} if shots else {}
-    return learner_class(method)(settings, clip, protocol, **own).to(clip.device)
-
-
-def build_config(method: str, settings: dict[str, Any], where: str) -> LearnerConfig:
-    """The method's typed settings; `where` is their path in params.yaml, for messages."""
-    return validate(learner_class(method).Config, settings, "params.yaml", where)
 
 
 def scaled(count: int, of_paper: int, of_backbone: int) -> int:

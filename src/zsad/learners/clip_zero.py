@@ -13,10 +13,10 @@ import torch
 from pydantic import ConfigDict, Field
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
-from zsad.config import Block, Protocol
-from zsad.learners._winclip_prompts import PromptEnsemble
+from zsad.config.schema import Block, Protocol
 from zsad.learners.base import Scored
-from zsad.losses import two_way_logit
+from zsad.learners.shared.losses import two_way_logit
+from zsad.learners.shared.prompts import PromptEnsemble
 
 
 class Config(Block):

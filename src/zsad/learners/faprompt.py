@@ -25,10 +25,10 @@ from torch import Tensor, nn
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
 from zsad.clip.text import DeepTokens, Prefix
-from zsad.config import Protocol
-from zsad.errors import UserError
+from zsad.common.errors import UserError
+from zsad.config.schema import Protocol
 from zsad.learners.base import Batch, Learner, LearnerConfig, Scored
-from zsad.losses import segmentation_loss, two_way_logit
+from zsad.learners.shared.losses import segmentation_loss, two_way_logit
 
 SQUEEZE = 16  # hidden width of the DAP network: its input's divided by this
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
 from zsad.clip.text import TextTower
-from zsad.config import Protocol
-from zsad.errors import UserError
+from zsad.common.errors import UserError
+from zsad.config.schema import Protocol
 from zsad.learners.base import Learner
 
 

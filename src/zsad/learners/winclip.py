@@ -15,11 +15,11 @@ from torch import Tensor
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
 from zsad.clip.windows import mean_over_windows
-from zsad.config import Block, Protocol
-from zsad.errors import UserError
-from zsad.learners._winclip_prompts import PromptEnsemble
+from zsad.common.errors import UserError
+from zsad.config.schema import Block, Protocol
 from zsad.learners.base import Scored
-from zsad.losses import two_way_logit
+from zsad.learners.shared.losses import two_way_logit
+from zsad.learners.shared.prompts import PromptEnsemble
 
 
 class Config(Block):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
 from zsad.clip.windows import mean_over_windows
-from zsad.config import Protocol
+from zsad.config.schema import Protocol
 from zsad.learners.base import Scored
 from zsad.learners.few_shot import FewShotLearner, Support
 from zsad.learners.winclip import WinClip

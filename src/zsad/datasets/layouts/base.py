@@ -9,10 +9,10 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from zsad.config import Block
+from zsad.common.errors import UserError
+from zsad.config.schema import Block
 from zsad.datasets.images import IMAGE_SUFFIXES, read_image
 from zsad.datasets.transport.access import access_named
-from zsad.errors import UserError
 
 NORMAL = "good"
 SHOWN = 10  # names listed in a message before it says how many more

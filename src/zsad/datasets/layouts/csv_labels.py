@@ -7,8 +7,8 @@ from typing import Literal
 
 from pydantic import field_validator
 
+from zsad.common.errors import UserError
 from zsad.datasets.layouts.base import NORMAL, Files, Item, Layout, Options, Reading
-from zsad.errors import UserError
 
 DEFECT = "anomaly"
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from zsad.common.errors import UserError
 from zsad.datasets.layouts.base import NORMAL, Files, Item, Layout, Options, Reading, category_notes, listed
-from zsad.errors import UserError
 
 SPLITS = ("train", "test")
 MASKS = "ground_truth"

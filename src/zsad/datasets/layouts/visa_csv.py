@@ -2,8 +2,8 @@
 
 import csv
 
+from zsad.common.errors import UserError
 from zsad.datasets.layouts.base import NORMAL, Files, Item, Layout, Options, Reading
-from zsad.errors import UserError
 
 COLUMNS = ("object", "split", "label", "image", "mask")
 LABELS = {"normal": 0, "anomaly": 1}

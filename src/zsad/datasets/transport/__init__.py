@@ -1,1 +1,1 @@
-"""From an address, or from what the user put there, to verified and unpacked files; nothing here knows of pictures."""
+"""Bringing archives and folders here: downloads that resume, hashes before use, unpacking that is safe."""

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from zsad.errors import UserError
+from zsad.common.errors import UserError
 
 PLACE = {
     errno.EACCES,

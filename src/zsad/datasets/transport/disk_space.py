@@ -5,7 +5,7 @@ from pathlib import Path
 
 from rich.filesize import decimal
 
-from zsad.errors import UserError
+from zsad.common.errors import UserError
 
 
 def require_space(folder: Path, needed: int, what: str) -> None:

@@ -14,12 +14,12 @@ from email.utils import parsedate_to_datetime
 import requests
 import urllib3
 
+from zsad.common.io import full_disk_named
+from zsad.common.progress import log
 from zsad.datasets.transport.disk_space import require_space
 from zsad.datasets.transport.formats import HEAD, wrong_content
 from zsad.datasets.transport.meter import byte_meter
 from zsad.datasets.transport.partial import Origin, Partial
-from zsad.io import full_disk_named
-from zsad.progress import log
 
 PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses after which the same request may succeed
 HOPELESS = (

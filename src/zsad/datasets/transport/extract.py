@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 
 from rich.filesize import decimal
 
+from zsad.common.errors import UserError
+from zsad.common.io import atomic_directory
 from zsad.datasets.transport.disk_space import require_space
 from zsad.datasets.transport.members import Member, open_archive
 from zsad.datasets.transport.meter import Meter, byte_meter
-from zsad.errors import UserError
-from zsad.io import atomic_directory
 
 DROP = Path("data/drop")  # where users put what cannot be fetched
 LIMIT = 200 * 2**30  # bytes

@@ -10,11 +10,11 @@ from typing import Any
 import requests
 import urllib3
 
+from zsad.common.io import full_disk_named
+from zsad.common.progress import log
 from zsad.datasets.transport.disk_space import require_space
 from zsad.datasets.transport.download import DownloadError
 from zsad.datasets.transport.formats import read_head, wrong_content
-from zsad.io import full_disk_named
-from zsad.progress import log
 
 LOGIN = (
     "get a token on https://www.kaggle.com/settings and save it as ~/.kaggle/kaggle.json (a legacy API key) "

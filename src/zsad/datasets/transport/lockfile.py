@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 from filelock import FileLock
 
-from zsad.errors import UserError
-from zsad.io import write_text
+from zsad.common.errors import UserError
+from zsad.common.io import write_text
 
 HEADER = """\
 # Written by `zsad fetch`: downloads without a published checksum, as first seen. Later ones must be equal.

@@ -13,8 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Literal
 
+from zsad.common.errors import UserError
 from zsad.datasets.transport.formats import archive_format, read_head
-from zsad.errors import UserError
 
 # What zipfile and tarfile raise on damaged files, besides OSError without a number (gzip and bzip2).
 DAMAGE = (

@@ -3,8 +3,8 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from zsad.errors import UserError
-from zsad.io import read_json, write_json
+from zsad.common.errors import UserError
+from zsad.common.io import read_json, write_json
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
+from zsad.common.errors import UserError
+from zsad.common.io import file_sha256
+from zsad.common.progress import log
 from zsad.datasets.transport.download import PATIENT, Download, DownloadError, Policy
 from zsad.datasets.transport.drive import download_from_drive
 from zsad.datasets.transport.extract import DROP
@@ -21,9 +24,6 @@ from zsad.datasets.transport.kaggle import download_from_kaggle
 from zsad.datasets.transport.lockfile import Seen, recall, record
 from zsad.datasets.transport.members import incomplete
 from zsad.datasets.transport.partial import Partial
-from zsad.errors import UserError
-from zsad.io import file_sha256
-from zsad.progress import log
 
 STORE = Path("data/downloads")
 LOCK = Path("data/downloads.lock.yaml")

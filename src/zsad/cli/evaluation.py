@@ -1,0 +1,43 @@
+"""`zsad score`, `aggregate`, `gate`: metrics, tables, and whether they got worse."""
+
+import argparse
+from pathlib import Path
+
+from zsad.cli.parsing import Commands, add_command
+
+
+def add_commands(commands: Commands) -> None:
+    """The commands of evaluation."""
+    add_command(commands, "score", _score, "predictions + masks → metrics/cells/KEY/DATASET.json", "key", "dataset")
+    add_command(commands, "aggregate", _aggregate, "cells → leaderboard and summary")
+    gate = add_command(
+        commands, "gate", _gate, "compare metrics with a git revision: passed 0, regressed 1, cannot compare 2"
+    )
+    gate.add_argument("--against", default="origin/main", metavar="REV", help="git revision (%(default)s)")
+    gate.add_argument("--json", type=Path, metavar="FILE", help="also write the verdict as JSON")
+
+
+def _score(arguments: argparse.Namespace) -> None:
+    from zsad.config.params import load_params
+    from zsad.evaluation.score import score_cell
+
+    score_cell(load_params(), arguments.key, arguments.dataset)
+
+
+def _aggregate(_: argparse.Namespace) -> None:
+    from zsad.config.params import load_params
+    from zsad.evaluation.aggregate import aggregate
+
+    aggregate(load_params())
+
+
+def _gate(arguments: argparse.Namespace) -> int:
+    from zsad.common.io import write_json
+    from zsad.config.params import load_params
+    from zsad.evaluation.gate import gate
+
+    verdict = gate(load_params(), arguments.against)
+    print(verdict.markdown)
+    if arguments.json:
+        write_json(arguments.json, verdict.as_dict())
+    return int(verdict.exit_code)

@@ -1,0 +1,49 @@
+"""`zsad predict`: a dataset as a stage, or people's own pictures."""
+
+import argparse
+from pathlib import Path
+
+from zsad.cli.parsing import Commands, add_command
+from zsad.common.errors import UserError
+
+
+def add_commands(commands: Commands) -> None:
+    """The commands of inference."""
+    predict = add_command(
+        commands, "predict", _predict, "score a dataset (KEY DATASET) or your own pictures (MODEL PATH…)"
+    )
+    predict.add_argument(
+        "model", help="key of params.yaml, models:/KEY@champion, runs:/RUN, or a .safetensors checkpoint"
+    )
+    predict.add_argument("paths", nargs="+", metavar="path", help="dataset key, or files and folders")
+    predict.add_argument("--out", type=Path, default=Path("predictions"), help="where results go (%(default)s)")
+    predict.add_argument("--object", help="class name, for learners whose prompts hold one (default: object)")
+    predict.add_argument("--category", help="of a few-shot model: which of its categories the pictures are of")
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    from zsad.tracking.loading import is_model
+
+    run = _predict_pictures if is_model(arguments.model) else _predict_dataset
+    run(arguments)
+
+
+def _predict_pictures(arguments: argparse.Namespace) -> None:
+    from zsad.inference.folder import predict_paths
+    from zsad.tracking.loading import load
+
+    paths, out = [Path(path) for path in arguments.paths], arguments.out
+    failed = predict_paths(load(arguments.model), paths, out, arguments.object, arguments.category)
+    print(f"{out / 'scores.csv'} written")
+    if failed:
+        raise UserError(f"{failed} pictures could not be read; their rows in {out}/scores.csv say why")
+
+
+def _predict_dataset(arguments: argparse.Namespace) -> None:
+    from zsad.config.params import load_params
+    from zsad.inference.predict import predict
+
+    params, (dataset, *more) = load_params(), arguments.paths
+    if more and arguments.model in params.configurations:
+        raise UserError(f"{arguments.model}: is a key of params.yaml and takes one dataset; pictures need a model")
+    predict(params, arguments.model, dataset)

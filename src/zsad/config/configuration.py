@@ -1,0 +1,91 @@
+"""A configuration: a block of `learners` or `few_shot` with its method, backbone and source resolved."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from zsad.common.errors import UserError
+from zsad.common.io import content_hash
+from zsad.config.schema import BackboneParams, Protocol
+from zsad.config.validation import names
+
+if TYPE_CHECKING:
+    from zsad.config.params import Params
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A resolved `learners.<key>` or `few_shot.<key>` block: what one row of the leaderboard stands for."""
+
+    key: str
+    method: str
+    protocol: Protocol
+    backbone_key: str
+    backbone: BackboneParams
+    settings: dict[str, Any]
+    source: str | None = None
+    per_source: dict[str, dict[str, Any]] = field(default_factory=dict)
+    shots: int = 0  # 0: a zero-shot learner, trained on an auxiliary source or not at all
+    imported: str | None = None
+    imported_per_source: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def where(self) -> str:
+        """Its block in params.yaml, for messages."""
+        return f"{'few_shot' if self.shots else 'learners'}.{self.key}"
+
+    def on(self, source: str) -> "OnSource":
+        """What holds where the auxiliary source is `source`: constants may follow the source, never the target."""
+        settings = {**self.settings, **self.per_source.get(source, {})}
+        if self.source not in (None, source):
+            return OnSource(settings, unused=f"{self.key} names {self.source} as its source")
+        imported = self.imported_per_source.get(source, self.imported)
+        if imported is None and self.imported_per_source:
+            raise UserError(
+                f"params.yaml: learners.{self.key}: imports checkpoints, but none for {source}; name one under"
+                f" per_source.{source}.imported, or the one source it has with `source`"
+            )
+        return OnSource(settings, imported=imported)
+
+    def source_for(self, params: "Params", dataset: str) -> str:
+        """The auxiliary set whose checkpoint serves `dataset`: the configuration's own, else the dataset's rule.
+
+        A few-shot configuration has none: the checkpoint that serves a dataset was adapted to that dataset.
+        """
+        if self.shots:
+            return dataset
+        rule = self.source or params.dataset(dataset).source
+        if rule is None and len(params.sources) == 1:
+            rule = next(iter(params.sources))
+        if rule is None:
+            raise UserError(f"params.yaml: datasets.{dataset}.source: name one of {names(params.sources)}")
+        if rule not in params.sources:
+            where = f"learners.{self.key}.source" if self.source else f"datasets.{dataset}.source"
+            raise UserError(f"params.yaml: {where}: {rule!r} is not under `sources` ({names(params.sources)})")
+        return rule
+
+    def hash(self, params: "Params") -> str:
+        """Hash of everything in params.yaml that decides this configuration's predictions."""
+        described = {**self.__dict__, "backbone": self.backbone.model_dump()}
+        for name in ("imported", "imported_per_source"):  # without them, the hash is that of older results
+            if not described[name]:
+                del described[name]
+        return content_hash(
+            {
+                "configuration": described,
+                "seeds": params.seeds,
+                "precision": params.precision,
+            }
+        )
+
+
+@dataclass(frozen=True)
+class OnSource:
+    """A configuration on one auxiliary source. settings: the method's, as given for it.
+
+    imported: file of `zsad import` that stands in for training, or None; unused: why nothing is trained there, or None.
+    Datasets have no say in that: one that is added later must not make anything train again.
+    """
+
+    settings: dict[str, Any]
+    imported: str | None = None
+    unused: str | None = None

@@ -1,0 +1,121 @@
+"""params.yaml as one typed value. Unknown keys and bad values are refused with the path of the key."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, Field
+
+from zsad.common.errors import UserError
+from zsad.config.configuration import Configuration
+from zsad.config.schema import (
+    BackboneParams,
+    Block,
+    DatasetParams,
+    FewShotParams,
+    GateParams,
+    Identifier,
+    LearnerParams,
+    MetricsParams,
+    SourceParams,
+)
+from zsad.config.validation import lookup, validate
+
+PARAMS_FILE = Path("params.yaml")
+
+
+def _unique(values: list[int]) -> list[int]:
+    if len(set(values)) < len(values):
+        raise ValueError("each seed may stand there once")
+    return values
+
+
+class Params(Block):
+    """The whole of params.yaml."""
+
+    seeds: Annotated[list[int], Field(min_length=1), AfterValidator(_unique)]
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    deterministic: bool = True
+    batch_size: int = Field(default=8, ge=1)
+    backbones: dict[Identifier, BackboneParams]
+    sources: dict[Identifier, SourceParams]
+    datasets: dict[Identifier, DatasetParams]
+    learners: dict[Identifier, LearnerParams]
+    few_shot: dict[Identifier, FewShotParams] = Field(default_factory=dict)
+    metrics: MetricsParams = MetricsParams()
+    gate: GateParams
+
+    @property
+    def configurations(self) -> tuple[str, ...]:
+        """Keys of all configurations: rows of the leaderboard."""
+        return (*self.learners, *self.few_shot)
+
+    def dataset(self, key: str) -> DatasetParams:
+        """The entry `datasets.<key>`."""
+        return lookup(self.datasets, key, "datasets")
+
+    def backbone(self, key: str) -> BackboneParams:
+        """The entry `backbones.<key>`."""
+        return lookup(self.backbones, key, "backbones")
+
+    def configuration(self, key: str) -> Configuration:
+        """The configuration `learners.<key>` or `few_shot.<key>`, its method and backbone resolved."""
+        if key in self.few_shot:
+            return self._resolved(key, self.few_shot[key], shots=self.few_shot[key].shots)
+        block = lookup(self.learners, key, "learners", others=self.few_shot)
+        if block.imported is not None and block.source is None:
+            raise UserError(
+                f"params.yaml: learners.{key}.source: required beside `imported`: name the dataset that these weights"
+                " were trained on, so that they are not evaluated there; with one file for each, write"
+                " per_source: {DATASET: {imported: FILE}}"
+            )
+        return self._resolved(
+            key,
+            block,
+            source=block.source,
+            per_source={name: dict(own.model_extra or {}) for name, own in block.per_source.items()},
+            imported=block.imported,
+            imported_per_source={name: own.imported for name, own in block.per_source.items() if own.imported},
+        )
+
+    def _resolved(self, key: str, block: LearnerParams | FewShotParams, **own: Any) -> Configuration:
+        return Configuration(
+            key=key,
+            method=block.method or key,
+            protocol=block.protocol,
+            backbone_key=block.backbone,
+            backbone=self.backbone(block.backbone),
+            settings=dict(block.model_extra or {}),
+            **own,
+        )
+
+
+def load_params(path: Path = PARAMS_FILE, shown_as: Path | None = None) -> Params:
+    """Read and check params.yaml; every message names the file (`shown_as`), the key's path and the remedy."""
+    shown = str(shown_as or path)
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{shown}: not found; run zsad in the repository's root") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{shown}: not valid YAML: {error}") from error
+    if isinstance(raw, dict) and raw.get("few_shot") is None:  # dvc.yaml runs over its keys
+        raise UserError(f"{shown}: few_shot: required; write `few_shot: {{}}` for no few-shot configurations")
+    params = validate(Params, raw, shown)
+    for key in params.sources:
+        lookup(params.datasets, key, "datasets")
+    _check_names(params, shown)
+    for key in params.learners if params.sources else ():
+        for dataset in params.datasets:
+            params.configuration(key).source_for(params, dataset)
+    return params
+
+
+def _check_names(params: Params, shown: str) -> None:
+    """Results go by key, and registered models by key or, adapted to a dataset, by `<key>__<dataset>`."""
+    adapted = {f"{key}__{dataset}": f"few_shot.{key}" for key in params.few_shot for dataset in params.datasets}
+    for key in params.few_shot.keys() & params.learners.keys():
+        raise UserError(f"{shown}: few_shot.{key}: stands under `learners` as well; rename one of them")
+    for key in adapted.keys() & set(params.configurations):
+        raise UserError(f"{shown}: {key}: a model of {adapted[key]} is registered by that name; rename one of them")

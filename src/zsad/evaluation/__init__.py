@@ -1,0 +1,4 @@
+"""From predictions and ground truth to metrics, tables and a verdict. Starts without torch.
+
+May import `inference` and what that may import.
+"""

@@ -1,0 +1,1 @@
+"""The metrics themselves, from arrays: streaming ones, and the exact ones that they are tested against."""

@@ -1,0 +1,128 @@
+"""One model and any pictures: what notebooks, the command line and the model server use."""
+
+import io
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+
+from zsad.clip.compute import encode_images
+from zsad.clip.inputs import to_input
+from zsad.common.errors import UserError
+from zsad.datasets.images import DECODE_ERRORS, to_rgb
+from zsad.inference import render
+from zsad.inference.maps import Floats, encode_logits, full_map
+from zsad.learners.base import Learner
+from zsad.training import checkpoint
+
+Picture = Image.Image | np.ndarray | bytes | str | PathLike[str]
+
+
+@dataclass(frozen=True)
+class Result:
+    """One picture's anomaly score in [0, 1], and its anomaly map [H, W] in [0, 1] at the picture's own size.
+
+    label: 1 anomalous, 0 normal, by `threshold`; both None for a model without a threshold.
+    """
+
+    score: float
+    map: Floats
+    label: int | None = None
+    threshold: float | None = None
+
+
+class Predictor:
+    """A model ready to score pictures; memory does not depend on how many there are.
+
+    A picture is a path, encoded bytes (PNG, JPEG, …), a Pillow image, or uint8 pixels [H, W, 3] (RGB) or [H, W].
+    category: of a few-shot model, which of its categories the pictures are of; needed where it has several.
+    prompt_name: for learners whose prompts hold a class name; default: the category's own, else "object".
+    learners: by category ("" serves any); prompt_names: class name of each category, where the checkpoint knows it.
+    """
+
+    def __init__(self, learners: Mapping[str, Learner], prompt_names: Mapping[str, str] | None = None) -> None:
+        self.learners = learners
+        self.prompt_names = prompt_names or {}
+
+    def predict(self, image: Picture, *, prompt_name: str | None = None, category: str | None = None) -> Result:
+        """Score one picture; an unreadable one raises UserError."""
+        return next(self.predict_batch([image], 1, prompt_name=prompt_name, category=category))
+
+    def predict_batch(
+        self,
+        images: Iterable[Picture],
+        batch_size: int = 8,
+        *,
+        prompt_name: str | None = None,
+        category: str | None = None,
+    ) -> Iterator[Result]:
+        """Score pictures one after another, `batch_size` at a time through the model; that changes no score."""
+        category = self.category(category)
+        learner, waiting = self.learners[category], iter(images)
+        name = prompt_name or self.prompt_names.get(category, "object")
+        while batch := [open_picture(image) for image in islice(waiting, batch_size)]:
+            inputs = np.stack([to_input(picture, learner.clip.image_size) for picture in batch])
+            features = encode_images(learner.clip, inputs, learner.spec, "fp32")
+            scored = learner.score(features, [name] * len(batch))
+            logits = scored.map_logits.cpu().numpy()
+            for i, picture in enumerate(batch):
+                map_HW = full_map(encode_logits(logits[i]), picture.size[::-1], learner.upsample, learner.sigma)
+                yield Result(float(scored.score[i]), map_HW)
+
+    def heatmap(self, result: Result) -> Image.Image:
+        """The map in colour on an absolute scale, so that pictures can be compared: dark blue 0, red 1."""
+        return Image.fromarray(render.heatmap(result.map))
+
+    def overlay(self, image: Picture, result: Result) -> Image.Image:
+        """Where in the picture: its map, stretched to its own range, in colour over the picture."""
+        return Image.fromarray(render.overlay(np.asarray(open_picture(image)), result.map))
+
+    def category(self, category: str | None) -> str:
+        """Key of the learner that serves `category`; UserError when there is none, or when it must be named."""
+        known = ", ".join(self.learners)
+        if "" in self.learners:
+            if category:
+                raise UserError(f"category {category!r}: this is a zero-shot model, which has none; leave it out")
+            return ""
+        if category is None and len(self.learners) == 1:
+            return next(iter(self.learners))
+        if category is None:
+            raise UserError(f"category: this few-shot model has one for each of: {known}; name the pictures' own")
+        if category not in self.learners:
+            raise UserError(f"category {category!r}: this few-shot model was adapted to: {known}")
+        return category
+
+
+def load_checkpoint(path: Path, device: str = "auto") -> Predictor:
+    """Predictor of a `.safetensors` checkpoint; its frozen CLIP is found by the hash the checkpoint holds."""
+    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
+    learners, header = checkpoint.load_all(path, device=torch.device("cuda" if cuda else "cpu"))
+    if header.protocol != "strict":
+        raise UserError(f"{path}: trained under protocol `{header.protocol}`, which reads the target; not for use")
+    return Predictor(learners, {c: known["prompt_name"] for c, known in (header.categories or {}).items()})
+
+
+def open_picture(image: Picture) -> Image.Image:
+    """RGB picture, upright as a viewer shows it (EXIF orientation applied); UserError when there is none in it."""
+    if isinstance(image, np.ndarray):
+        return _from_pixels(image)
+    if isinstance(image, Image.Image):
+        return to_rgb(ImageOps.exif_transpose(image))
+    name = "picture" if isinstance(image, bytes) else str(image)
+    try:
+        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
+            return to_rgb(ImageOps.exif_transpose(opened))
+    except DECODE_ERRORS as error:
+        raise UserError(f"{name}: not a readable picture ({error})") from error
+
+
+def _from_pixels(pixels: np.ndarray) -> Image.Image:
+    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
+        found = f"{pixels.dtype} {list(pixels.shape)}"
+        raise UserError(f"picture: an array must be uint8 [H, W, 3] (RGB) or [H, W] (grey), this one is {found}")
+    return to_rgb(Image.fromarray(pixels))

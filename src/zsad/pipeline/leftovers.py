@@ -1,0 +1,55 @@
+"""What is left of keys that params.yaml no longer has: DVC forgets a removed stage, but not its files.
+
+Only places that stages write to are looked at, by the names that stages give. What DVC has in its cache stays there.
+"""
+
+import shutil
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from zsad.clip.weights import WEIGHTS
+from zsad.config.params import Params
+from zsad.datasets.fetch import RAW
+from zsad.datasets.manifest import MANIFESTS
+from zsad.evaluation.results import CELLS
+from zsad.inference.stored import PREDICTIONS
+from zsad.tracking.journal import JOURNAL_DIR
+from zsad.training.cell import SCRATCH
+from zsad.training.record import CHECKPOINTS
+
+
+def leftovers(params: Params) -> list[Path]:
+    """Files and folders of removed backbones, datasets, sources and configurations, sorted."""
+    return sorted(_found(params))
+
+
+def remove(found: Collection[Path]) -> None:
+    """Delete them, and the folders that are empty then."""
+    for path in found:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+        if path.parent.is_dir() and not any(path.parent.iterdir()):
+            path.parent.rmdir()
+
+
+def _found(params: Params) -> Iterator[Path]:
+    configurations, datasets = set(params.configurations), set(params.datasets)
+    yield from _others(WEIGHTS, params.backbones)
+    for folder in (RAW, MANIFESTS):
+        yield from _others(folder, datasets)
+    for folder in (CHECKPOINTS, JOURNAL_DIR, SCRATCH / "train", SCRATCH / "adapt", PREDICTIONS, CELLS):
+        yield from _others(folder, configurations)
+    for key in configurations:
+        learned_from = datasets if key in params.few_shot else set(params.sources)
+        for folder in (CHECKPOINTS, JOURNAL_DIR):
+            yield from _others(folder / key, learned_from)
+        for folder in (PREDICTIONS, CELLS):
+            yield from _others(folder / key, datasets)
+
+
+def _others(folder: Path, known: Collection[str]) -> Iterator[Path]:
+    """What lies in a folder under another name than those known; hidden files are nobody's."""
+    if folder.is_dir():
+        yield from (path for path in folder.iterdir() if path.stem not in known and not path.name.startswith("."))

@@ -1,0 +1,42 @@
+"""From what people call a model to one that scores pictures."""
+
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zsad.common.errors import UserError
+
+if TYPE_CHECKING:
+    from zsad.inference.model import Predictor
+
+SUFFIX = ".safetensors"
+
+
+def load(model: str | PathLike[str], device: str = "auto") -> "Predictor":
+    """The model ready to score: `models:/KEY@ALIAS` or `models:/KEY/VERSION` of the registry, `runs:/RUN`, or a file.
+
+    device: auto (a GPU when there is one), cpu, cuda. UserError when there is no such model.
+    """
+    from zsad.inference.model import load_checkpoint
+
+    return load_checkpoint(find_checkpoint(str(model)), device)
+
+
+def is_model(name: str) -> bool:
+    """Whether a name means a model, not a key of params.yaml."""
+    return name.startswith(("models:/", "runs:/")) or name.endswith(SUFFIX)
+
+
+def find_checkpoint(model: str) -> Path:
+    """The checkpoint file of a model; MLflow is loaded only for a URI."""
+    if not is_model(model):
+        raise UserError(f"{model}: no model; write models:/KEY@champion, runs:/RUN or the path of a {SUFFIX} file")
+    if model.startswith("models:/"):
+        from zsad.tracking.models import resolve
+
+        return resolve(model)
+    if model.startswith("runs:/"):
+        from zsad.tracking.models import resolve_run
+
+        return resolve_run(model)
+    return Path(model)

@@ -1,0 +1,93 @@
+"""Which checkpoints were promoted, kept so that a registry made anew has the same champions.
+
+metrics/promotions.json is committed: name of the model → what its versions said of themselves, the latest last. The
+checkpoint itself is kept in data/registry/promoted, because training overwrites its own.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from zsad.common.errors import UserError
+from zsad.common.io import atomic_path, file_sha256, read_json, write_json
+from zsad.tracking.candidates import Candidate
+from zsad.tracking.journal import JOURNAL_DIR
+from zsad.tracking.replay import Training, read_trainings
+
+PROMOTIONS = Path("metrics/promotions.json")
+KEPT = Path("data/registry/promoted")
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """The promoted version of one model, by the tags it had."""
+
+    name: str
+    tags: Mapping[str, str]
+
+    @property
+    def sha256(self) -> str:
+        """Of its checkpoint."""
+        return self.tags["checkpoint_sha256"]
+
+    @property
+    def file(self) -> Path:
+        """Where its checkpoint is kept."""
+        return KEPT / f"{self.sha256}.safetensors"
+
+
+def record_promotion(name: str, tags: Mapping[str, str], checkpoint: Path) -> None:
+    """Note a promotion, and keep its checkpoint; the same one again changes nothing."""
+    new, past = Promotion(name, tags), _past()
+    if not new.file.is_file():
+        with atomic_path(new.file) as temporary:
+            shutil.copyfile(checkpoint, temporary)
+    own = past.setdefault(name, [])
+    if not own or own[-1]["checkpoint_sha256"] != new.sha256:
+        own.append(dict(tags))
+        write_json(PROMOTIONS, past)
+
+
+def promotions() -> dict[str, Promotion]:
+    """The latest promotion of each model, by its name."""
+    return {name: Promotion(name, own[-1]) for name, own in _past().items() if own}
+
+
+def promoted_candidate(promotion: Promotion) -> Candidate | None:
+    """The kept checkpoint of a promotion, to be registered again; None when it is not on this machine."""
+    if not promotion.file.is_file() or file_sha256(promotion.file) != promotion.sha256:
+        return None
+    tags, training = dict(promotion.tags), _training(promotion)
+    return Candidate(promotion.name, training, tags["seed"], promotion.file, [], tags)
+
+
+def _training(promotion: Promotion) -> Training:
+    """As its journal tells of it; where that is gone, as far as the tags know it."""
+    for path in sorted(JOURNAL_DIR.glob("*/*.jsonl")):
+        for training in read_trainings(path):
+            if promotion.sha256 in training.checkpoints.values():
+                return training
+    tags = promotion.tags
+    start = {
+        **{name: tags[name] for name in ("learner", "source", "method", "protocol", "config_hash")},
+        **({"shots": int(tags["shots"])} if tags["shots"] != "0" else {}),
+        "params": {"seeds": [int(tags["seed"])]},
+        "tags": {"zsad.rebuilt": f"from {PROMOTIONS}"},
+        "dataset": {"name": tags["source"], "hash": tags["dataset_hash"]},
+    }
+    kept = promotion.file.stat().st_mtime_ns // 1_000_000
+    return Training(start, kept, end={"checkpoints": {tags["seed"]: promotion.sha256}, "time": kept})
+
+
+def _past() -> dict[str, list[dict[str, str]]]:
+    if not PROMOTIONS.is_file():
+        return {}
+    past = read_json(PROMOTIONS)
+    well_formed = isinstance(past, dict) and all(
+        isinstance(own, list) and all(isinstance(tags, dict) and "checkpoint_sha256" in tags for tags in own)
+        for own in past.values()
+    )
+    if not well_formed:
+        raise UserError(f"{PROMOTIONS}: not name → list of versions; restore it with `git checkout {PROMOTIONS}`")
+    return past

@@ -1,0 +1,141 @@
+"""The auxiliary set as a trainer reads it: frozen features computed once, masks, labels, prompt names.
+
+The image tower is frozen, so it runs once per picture, or once per view where a method augments: a fixed pool of random
+views of each picture stands in for fresh ones, and each epoch draws one of them. The features are memory-mapped float32
+files (ViT-L at 518 px: 4.2 MB an image for patches, 5.6 MB for each block that is read), so memory does not grow.
+"""
+
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
+from zsad.clip.compute import encode_images
+from zsad.clip.inputs import iterate_images, to_input
+from zsad.common.io import full_disk_named
+from zsad.common.progress import progress
+from zsad.common.seeding import derive_seed
+from zsad.datasets.images import WORKERS, in_threads, read_image, read_mask, resize_mask_paper
+from zsad.datasets.manifest import Manifest, Row
+from zsad.learners.base import Batch, Sample
+
+View = Callable[[Sample, Sequence[Callable[[], Sample]], np.random.Generator], Sample]  # Learner.view
+
+
+class SourceData:
+    """The source's *test* split (normal pictures, and anomalous ones with masks): what the field trains on.
+
+    Entries: the pictures in the manifest's order, each in `views` random views made by `view` (0: only as it is).
+    """
+
+    def __init__(
+        self, manifest: Manifest, clip: Clip, directory: Path, views: int = 0, view: View | None = None
+    ) -> None:
+        self.rows = manifest.trainable
+        self.root = manifest.root
+        self.clip = clip
+        self.directory = directory
+        self.view = view if views else None
+        self.per_picture = max(1, views)
+        self.features: dict[str, np.ndarray] = {}
+        side = clip.image_size
+        entries = len(self.rows) * self.per_picture
+        self.labels = np.repeat([row.label for row in self.rows], self.per_picture)
+        self.masks = np.zeros((entries, (side * side + 7) // 8), np.uint8)  # one bit a pixel
+        if self.view is None:
+            in_threads(self._read_mask, range(entries))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def _read_mask(self, entry: int) -> None:
+        if mask := self.rows[entry].mask:
+            self.masks[entry] = np.packbits(resize_mask_paper(self.root / mask, self.clip.image_size))
+
+    def shuffled(self) -> Tensor:
+        """Entries of one epoch: every picture once, in random order and one of its views (torch's generator)."""
+        order = torch.randperm(len(self))
+        if self.per_picture == 1:
+            return order
+        return order * self.per_picture + torch.randint(self.per_picture, order.shape)
+
+    def encode(self, spec: FeatureSpec, batch: int, precision: str, resize_first: bool) -> None:
+        """Run the frozen image tower once over all entries and keep what `spec` names, as files in `directory`."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if self.view is None:
+            paths = [self.root / row.path for row in self.rows]
+            batches: Iterator[tuple[range, np.ndarray]]
+            batches = iterate_images(paths, self.clip.image_size, batch, resize_first)
+        else:
+            batches = self._views(self.view, batch)
+        for where, images in progress(batches, -(-len(self.labels) // batch), "encoding the source"):
+            for name, tensor in encode_images(self.clip, images, spec, precision).tensors.items():
+                self._store(name, where, tensor.cpu().numpy())
+
+    def _views(self, view: View, batch: int) -> Iterator[tuple[range, np.ndarray]]:
+        """Batches of views as CLIP input, made in threads one batch ahead; masks and labels are kept on the way."""
+        pending: deque[tuple[range, list[Future[np.ndarray]]]] = deque()
+        entries = range(len(self.labels))
+        with ThreadPoolExecutor(WORKERS) as pool:
+            for start in range(0, len(entries), batch):
+                where = entries[start : start + batch]
+                pending.append((where, [pool.submit(self._make_view, view, entry) for entry in where]))
+                if len(pending) > 1:
+                    yield _finished(*pending.popleft())
+            while pending:
+                yield _finished(*pending.popleft())
+
+    def _make_view(self, view: View, entry: int) -> np.ndarray:
+        """Input [3, S, S] of one view; a function of the picture's path and the view's number alone."""
+        picture, number = divmod(entry, self.per_picture)
+        row, side = self.rows[picture], self.clip.image_size
+        others = [partial(self._read, other) for other in self.rows if other.category == row.category and other.mask]
+        generator = np.random.default_rng(derive_seed("view", row.path, number))
+        sample = view(self._read(row), others, generator)
+        mask = Image.fromarray(sample.mask.astype(np.uint8) * np.uint8(255))
+        self.masks[entry] = np.packbits(np.asarray(mask.resize((side, side), Image.Resampling.BILINEAR)) > 127)
+        self.labels[entry] = sample.label
+        return to_input(Image.fromarray(sample.picture), side)
+
+    def _read(self, row: Row) -> Sample:
+        picture = read_image(self.root / row.path)
+        height, width = picture.shape[:2]
+        mask = np.zeros((height, width), dtype=bool)
+        if row.mask:
+            mask = read_mask(self.root / row.mask, (width, height), "nonzero")
+        return Sample(picture, mask, row.label)
+
+    def _store(self, name: str, where: range, values: np.ndarray) -> None:
+        if name not in self.features:
+            shape = (len(self.labels), *values.shape[1:])
+            path = self.directory / f"{name}.f32"
+            with full_disk_named(path), path.open("wb") as file:  # a sparse file on a full disk would be a bus error
+                os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
+            self.features[name] = np.memmap(path, dtype=np.float32, mode="r+", shape=shape)
+        self.features[name][where.start : where.stop] = values
+
+    def batch(self, entries: Sequence[int]) -> Batch:
+        """These entries, on the device."""
+        device, side = self.clip.device, self.clip.image_size
+        pick = list(entries)
+        features = {name: torch.from_numpy(array[pick]).to(device) for name, array in self.features.items()}
+        bits = np.unpackbits(self.masks[pick], axis=1, count=side * side).reshape(-1, side, side)
+        return Batch(
+            features=ImageFeatures(features),
+            masks=torch.from_numpy(bits).to(device).float(),
+            labels=torch.from_numpy(self.labels[pick]).to(device),
+            names=[self.rows[entry // self.per_picture].prompt_name for entry in pick],
+        )
+
+
+def _finished(where: range, inputs: Sequence[Future[np.ndarray]]) -> tuple[range, np.ndarray]:
+    return where, np.stack([one.result() for one in inputs])

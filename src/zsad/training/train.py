@@ -1,0 +1,79 @@
+"""The `train` stage: one process trains all seeds of a configuration on one auxiliary source.
+
+The frozen features of the source are computed once, for all seeds and epochs. Where an official checkpoint was
+imported, its weights stand in for training.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from zsad.common.errors import UserError
+from zsad.common.progress import log
+from zsad.common.seeding import derive_seed, seed_everything
+from zsad.config.configuration import Configuration
+from zsad.config.params import Params
+from zsad.datasets.manifest import Manifest, load_manifest
+from zsad.learners.lookup import check_settings, learner_class
+from zsad.training.cell import Cell, Report, only_one, scratch_of
+from zsad.training.features import SourceData
+from zsad.training.loop import Trainer
+from zsad.training.official.reuse import copy_imported
+from zsad.training.record import Record, write_unused
+from zsad.training.setup import Setup, set_up
+
+
+def train(params: Params, key: str, source: str, report: Report, seeds: Sequence[int] | None = None) -> bool:
+    """Train `learners.<key>` on `source`, all seeds; writes data/checkpoints/<key>/<source>.
+
+    A source that no target needs with this configuration gets a record that says so, and no tensors: False then.
+    """
+    check_settings(params)
+    configuration = params.configuration(key)
+    if configuration.shots:
+        raise UserError(f"{key}: is a few-shot configuration, which has no source; run `zsad adapt {key} DATASET`")
+    here, chosen = configuration.on(source), list(seeds or params.seeds)
+    if here.unused:
+        write_unused(Record(key, source, configuration.hash(params), here.unused))
+        log(f"{key} on {source}: nothing to train: {here.unused}")
+        return False
+    manifest = load_manifest(source)
+    with only_one("train", key, manifest.dataset):
+        if here.imported:
+            copy_imported(params, configuration, here, manifest, chosen[0], report)
+        else:
+            _check_labels(configuration, manifest)
+            _train(set_up(params, configuration, here.settings, manifest), chosen, report)
+    return True
+
+
+def _check_labels(configuration: Configuration, manifest: Manifest) -> None:
+    if learner_class(configuration.method).trained and not manifest.has_pixel_labels:
+        where = f"params.yaml: sources.{manifest.dataset}"
+        raise UserError(f"{where}: training needs anomalous test images with masks; it has none")
+
+
+def _train(setup: Setup, seeds: list[int], report: Report) -> None:
+    trained, pictures = setup.method.trained, setup.manifest.trainable
+    record = setup.record(seeds if trained else seeds[:1], trained=trained)
+    cell = Cell(record, report, pictures if trained else ())
+    cell.announce(len(pictures))
+    deterministic = setup.params.deterministic
+    with scratch_of(record, "train") as scratch, cell.checkpoints() as save:
+        trainer = _trainer(setup, scratch, report) if trained else None
+        for seed in record.seeds:
+            seed_everything(derive_seed("init", seed), deterministic)
+            learner = setup.learner()
+            if trainer is not None:
+                trainer.fit(learner, seed)
+            learner.draw(torch.Generator().manual_seed(derive_seed("draws", seed)))
+            save(seed, learner)
+
+
+def _trainer(setup: Setup, scratch: Path, report: Report) -> Trainer:
+    """The source with its frozen features, ready to train on."""
+    params, configuration, learner = setup.params, setup.configuration, setup.learner()
+    data = SourceData(setup.manifest, setup.clip, scratch / "features", learner.views, learner.view)
+    data.encode(learner.spec, params.batch_size, params.precision, resize_first=configuration.protocol == "paper")
+    return Trainer(data, scratch, params.deterministic, report, configuration.where)

@@ -1,0 +1,138 @@
+"""PromptAD against tensors that the official code computed from the same weights, pictures and contexts (README.md)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+
+from tests.conftest import SIDE, seeded_values
+from tests.parity.conftest import sample
+from zsad.clip.backbone import ImageFeatures, load_clip
+from zsad.clip.inputs import to_input
+from zsad.inference.maps import sigmoid, smooth, upsample
+from zsad.learners.few_shot import Support
+from zsad.learners.promptad import Config, PromptAD
+
+GOLDEN = load_file(Path(__file__).parent / "golden" / "promptad.safetensors")
+SHOTS, STEPS = 2, 3
+NAMES = {  # the official class: the name in its prompts, unless its list has phrases of its own
+    "metal_nut": "metal nut",
+    "capsule": "capsule",
+    "hazelnut": "hazelnut",
+    "pcb1": "printed circuit board",
+    "macaroni2": "macaroni",
+    "pipe_fryum": "pipe fryum",
+}
+
+
+@pytest.fixture(scope="module")
+def gelu_clip(backbone) -> Any:
+    directory = backbone(family="laion400m", activation="gelu")
+    return load_clip(directory, SIDE, "quickgelu", "bicubic_antialias", torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def photos() -> list[Image.Image]:
+    """Five pictures of blobs and noise, RGB: two to learn from, three to score."""
+    generator = np.random.RandomState(17)
+    coarse = torch.from_numpy(generator.standard_normal((5, 3, 6, 6)).astype(np.float32))
+    fine = torch.from_numpy(generator.standard_normal((5, 3, SIDE, SIDE)).astype(np.float32))
+    values = (F.interpolate(coarse, size=SIDE, mode="nearest") + 0.3 * fine) * 50 + 128
+    return [Image.fromarray(value.permute(1, 2, 0).numpy()) for value in values.clamp(0, 255).byte()]
+
+
+@pytest.fixture
+def inputs(photos) -> Tensor:
+    return torch.from_numpy(np.stack([to_input(photo, SIDE) for photo in photos]))
+
+
+@pytest.fixture
+def make(gelu_clip) -> Callable[..., PromptAD]:
+    """make(**settings) → a learner under `paper` with seeded contexts."""
+
+    def made(**settings: Any) -> PromptAD:
+        learner = PromptAD(Config(epochs=STEPS, **settings), gelu_clip, "paper", SHOTS)
+        shapes = {name: value.shape for name, value in learner.named_parameters()}
+        learner.load_state_dict(seeded_values(shapes, 1), strict=False)
+        return learner
+
+    return made
+
+
+@pytest.fixture
+def adapt(gelu_clip, inputs) -> Callable[[PromptAD], list[dict[str, float]]]:
+    def adapted(learner: PromptAD) -> list[dict[str, float]]:
+        pictures = torch.zeros(SHOTS, 3, SIDE, SIDE)
+        encoded = gelu_clip.image.encode(inputs[:SHOTS], learner.support_spec)
+        return list(learner.adapt(Support(pictures, "metal_nut", "metal nut", lambda _: encoded, 0)))
+
+    return adapted
+
+
+@pytest.fixture
+def features(gelu_clip, inputs, make) -> ImageFeatures:
+    """Of the pictures to score, whose red and blue the official code exchanges."""
+    return gelu_clip.image.encode(inputs[SHOTS:], make().spec)
+
+
+def test_image_features(features):
+    """The remembered tokens hold the next block's attention: it is added in place after they were taken."""
+    torch.testing.assert_close(features.cls_post, GOLDEN["cls"], rtol=0, atol=2e-5)
+    torch.testing.assert_close(features.patches[:1], GOLDEN["patches"], rtol=0, atol=2e-5)
+    for layer in (1, 3):
+        torch.testing.assert_close(features.halfway(layer + 1)[:1], GOLDEN[f"tokens_{layer}"], rtol=0, atol=2e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("category", NAMES)
+def test_text_prototypes(make, category):
+    learner = make()
+    text = learner.text_features(learner.prompts(NAMES[category]))
+    for task, prompts in zip(("image", "map"), text, strict=True):
+        torch.testing.assert_close(prompts.prototypes(), GOLDEN[f"text_{task}_{category}"], rtol=0, atol=1e-6)
+
+
+def test_losses_gradients_and_three_optimiser_steps(make, adapt, monkeypatch):
+    learner, gradients, step = make(), {}, torch.optim.SGD.step
+
+    def recording(optimizer: torch.optim.SGD) -> None:
+        for name, parameter in learner.named_parameters():
+            gradients.setdefault(name, parameter.grad.clone())
+        step(optimizer)
+
+    monkeypatch.setattr(torch.optim.SGD, "step", recording)
+    for i, terms in enumerate(adapt(learner)):
+        for name, value in terms.items():
+            task, term = name.split("_")
+            assert value == pytest.approx(GOLDEN[f"{task}_loss_{term}"][i].item(), rel=1e-5, abs=1e-7), name
+    for name, parameter in learner.named_parameters():
+        wanted = GOLDEN[f"grad.{name}"]
+        assert (sample(gradients[name]) - wanted).abs().max() < 1e-4 * wanted.abs().max(), name
+        torch.testing.assert_close(sample(parameter), GOLDEN[f"value.{name}"], rtol=0, atol=1e-6)
+    for task in ("image", "map"):
+        torch.testing.assert_close(learner.get_buffer(f"text_{task}"), GOLDEN[f"{task}_text"], rtol=0, atol=1e-6)
+
+
+@torch.no_grad()
+def test_memory_maps_and_score(make, adapt, features):
+    learner = make()
+    with torch.enable_grad():
+        adapt(learner)
+    for layer in (1, 3):
+        gallery = learner.get_buffer(f"gallery_{layer}")
+        torch.testing.assert_close(sample(gallery), GOLDEN[f"gallery_{layer}"], rtol=0, atol=1e-6)
+    torch.testing.assert_close(learner.as_map(learner.visual(features)), GOLDEN["visual"], rtol=0, atol=1e-6)
+    scored = learner.score(features, [""] * 3)
+    torch.testing.assert_close(scored.score.float(), GOLDEN["score"].float(), rtol=0, atol=1e-6)
+    for i in range(3):
+        raw = upsample(sigmoid(scored.map_logits[i].numpy()), (400, 400), learner.upsample)
+        smoothed = smooth(raw, 400 * learner.sigma)
+        assert abs(raw[::8, ::8] - GOLDEN["map_raw"][i].numpy()).max() < 1e-6
+        assert abs(smoothed[::8, ::8] - GOLDEN["map"][i].numpy()).max() < 1e-6
