@@ -27,7 +27,9 @@ from zsad.tracking import store
 from zsad.tracking.journal import journal_path
 from zsad.tracking.models import list_models, promote, register, resolve
 
-SEND = "import sys; from pathlib import Path; from zsad.tracking.runs import send; sys.exit(not send(Path(sys.argv[1])))"
+SEND = (
+    "import sys; from pathlib import Path; from zsad.tracking.runs import send; sys.exit(not send(Path(sys.argv[1])))"
+)
 
 
 @pytest.fixture(scope="module")

@@ -39,7 +39,7 @@ def _leftovers(arguments: argparse.Namespace) -> None:
     from zsad.pipeline.leftovers import leftovers, remove
 
     found = leftovers(load_params())
-    print(*(found or ["nothing is left of keys that params.yaml does not have"]), sep="\n")
+    print("\n".join(map(str, found)) or "nothing is left of keys that params.yaml does not have")
     if arguments.remove:
         remove(found)
     elif found:

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 from zsad.common.errors import UserError
 from zsad.config.configuration import Configuration
 from zsad.config.schema import (
+    DEMO,
     BackboneParams,
     Block,
     DatasetParams,
@@ -105,6 +106,9 @@ def load_params(path: Path = PARAMS_FILE, shown_as: Path | None = None) -> Param
     params = validate(Params, raw, shown)
     for key in params.sources:
         lookup(params.datasets, key, "datasets")
+    for key, block in params.datasets.items():
+        if block.kind == "demo" and block.path != DEMO:
+            raise UserError(f"{shown}: datasets.{key}.path: demo sets are defined in {DEMO}, not {block.path}")
     _check_names(params, shown)
     for key in params.learners if params.sources else ():
         for dataset in params.datasets:

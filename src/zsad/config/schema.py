@@ -69,12 +69,6 @@ class DatasetParams(Block):
         return self
 
     @model_validator(mode="after")
-    def _has_its_file(self) -> "DatasetParams":
-        if self.kind == "demo" and self.path != DEMO:
-            raise ValueError(f"demo sets are defined in one file: write `path: {DEMO}`, not {self.path}")
-        return self
-
-    @model_validator(mode="after")
     def _has_its_address_under_url(self) -> "DatasetParams":
         if "://" in self.path:
             raise ValueError(f"an address needs a key of its own: write `url: {self.path}, path: {REMOTE}`")

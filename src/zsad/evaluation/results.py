@@ -56,9 +56,13 @@ def read_cell(key: str, dataset: str, base: Path = CELLS) -> Cell:
     return parse_cell(path.read_text(encoding="utf-8"), str(path))
 
 
-def shown_name(learner: str, method: str) -> str:
-    """What a table calls a configuration: its key, and that its method is a reconstruction."""
-    return f"{learner}: {RECONSTRUCTIONS[method]}" if method in RECONSTRUCTIONS else learner
+def shown_name(learner: str, method: str, imported: bool = False) -> str:
+    """What a table calls a configuration: its key, that its method is a reconstruction, that its weights are official."""
+    remarks = [
+        *([RECONSTRUCTIONS[method]] if method in RECONSTRUCTIONS else []),
+        *(["official weights"] if imported else []),
+    ]
+    return f"{learner}: {', '.join(remarks)}" if remarks else learner
 
 
 def rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:

@@ -6,7 +6,7 @@ unweighted mean over categories, then mean and sample standard deviation over se
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,11 @@ from zsad.evaluation.metrics.image import image_metrics
 from zsad.evaluation.metrics.names import IMAGE_METRICS, METRICS, PIXEL_METRICS
 from zsad.evaluation.metrics.summaries import mean_of, sd_of, undefined_in
 from zsad.evaluation.results import Cell, cell_path, rounded
-from zsad.inference.maps import Floats, Upsample, decode_logits, full_map, sigmoid
+from zsad.inference.maps import Floats, decode_logits, full_map, sigmoid
 from zsad.inference.stored import PREDICTIONS, PredictionInfo, Predictions
+
+if TYPE_CHECKING:
+    from zsad.learners.base import Upsample
 
 Values = dict[str, float | None]
 

@@ -3,19 +3,21 @@
 Everything is float64 on the CPU: a float32 map cannot tell 1 - 1e-8 from 1, and pixel metrics rank such pixels.
 """
 
-from typing import Literal, get_args
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from zsad.learners.base import Upsample
+
 Floats = NDArray[np.float64]
 Codes = NDArray[np.uint16]
-Upsample = Literal["nearest", "bilinear", "bilinear_corners"]
 
 LOGIT_LIMIT = 24.0  # sigmoid(24) = 1 - 3.8e-11
 MAX_CODE = 65535
-UPSAMPLE_MODES: tuple[str, ...] = get_args(Upsample)
+UPSAMPLE_MODES = ("nearest", "bilinear", "bilinear_corners")  # as `Upsample` of zsad.learners.base, without torch
 
 
 def encode_logits(logits: NDArray[np.floating]) -> Codes:
@@ -43,7 +45,7 @@ def sigmoid(logits: Floats) -> Floats:
     return 1.0 / (1.0 + np.exp(-logits))
 
 
-def upsample(grid_map: Floats, size: tuple[int, int], mode: Upsample) -> Floats:
+def upsample(grid_map: Floats, size: tuple[int, int], mode: "Upsample") -> Floats:
     """[h,w] → [H,W] as torch's `interpolate` does without antialiasing.
 
     nearest: mode="nearest"; bilinear: half-pixel centres (align_corners=False); bilinear_corners: align_corners=True.
@@ -69,7 +71,7 @@ def smooth(full: Floats, sigma_px: float) -> Floats:
     return cv2.sepFilter2D(full, cv2.CV_64F, kernel, kernel, borderType=cv2.BORDER_REFLECT)
 
 
-def full_map(codes: Codes, size: tuple[int, int], mode: Upsample, sigma_fraction: float) -> Floats:
+def full_map(codes: Codes, size: tuple[int, int], mode: "Upsample", sigma_fraction: float) -> Floats:
     """Stored codes [h,w] → anomaly probabilities [H,W]: decode, sigmoid, upsample, smooth.
 
     `sigma_fraction` is σ as a fraction of the image side (mean of height and width), so it follows the resolution.
@@ -87,7 +89,7 @@ def _nearest(source: int, target: int) -> NDArray[np.intp]:
     return np.minimum(scaled.astype(np.intp), source - 1)
 
 
-def _linear(source: int, target: int, mode: Upsample) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+def _linear(source: int, target: int, mode: "Upsample") -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
     """Lower neighbour, upper neighbour and weight of the upper one, for each of `target` positions."""
     index = np.arange(target, dtype=np.float64)
     if mode == "bilinear_corners":

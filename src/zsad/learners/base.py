@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from zsad.clip.backbone import Activation, Clip, FeatureSpec, ImageFeatures, PositionResize
 from zsad.common.errors import UserError
 from zsad.config.schema import Block, Protocol
-from zsad.inference.maps import Upsample
 
+Upsample = Literal["nearest", "bilinear", "bilinear_corners"]  # how a map grows to full size: zsad.inference.maps
 PAPER_SIDE = 518  # sizes in pixels (smoothing σ) are given at the papers' image side and scale with the image
 
 

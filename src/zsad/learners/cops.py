@@ -24,8 +24,7 @@ from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
 from zsad.clip.text import DeepTokens
 from zsad.common.errors import UserError
 from zsad.config.schema import Protocol
-from zsad.inference.maps import Upsample
-from zsad.learners.base import Batch, Learner, LearnerConfig, Scored
+from zsad.learners.base import Batch, Learner, LearnerConfig, Scored, Upsample
 from zsad.learners.shared.losses import dice_loss, segmentation_loss, two_way_logit
 
 CONTEXT, STATE, CLASS = 6, 6, 2  # learnable tokens of a prompt: positions 1-6, 7-12, 13-14; M = STATE

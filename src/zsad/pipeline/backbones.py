@@ -1,7 +1,8 @@
 """The stage `backbones`: which frozen CLIP each configuration runs on, a small file a configuration.
 
-DVC cannot look up `backbones.<the configuration's backbone>`, so training depends on data/backbones/<configuration>.json:
-another CLIP, or other weights of it, trains the configurations that use it and no others.
+DVC cannot look up `backbones.<the configuration's backbone>`, so training depends on
+data/backbones/<configuration>.json: another CLIP, or other weights of it, trains the configurations
+that use it and no others.
 """
 
 from pathlib import Path

@@ -290,9 +290,7 @@ def test_a_mask_of_another_size_is_named(two_categories: Manifest) -> None:
 
 
 def test_score_starts_without_heavy_imports() -> None:
-    code = (
-        "import sys, zsad.evaluation.score, zsad.evaluation.gate; print({'torch', 'pandas', 'sklearn', 'scipy', 'mlflow'} & set(sys.modules))"
-    )
+    code = "import sys, zsad.evaluation.score, zsad.evaluation.gate; print({'torch', 'pandas', 'sklearn', 'scipy', 'mlflow'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 

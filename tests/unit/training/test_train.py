@@ -20,9 +20,7 @@ from zsad.training import train as trainer
 
 # Two stages of one epoch each: an interruption after the first epoch is one between the stages.
 SHORT = {"bayes_pfl": {"epochs": 1, "classifier_epochs": 1, "augmented_views": 2}}
-TRAINED = [
-    method for method in methods() if learner_class(method).trained and not learner_class(method).few_shot
-]
+TRAINED = [method for method in methods() if learner_class(method).trained and not learner_class(method).few_shot]
 CHECKPOINT = Path("data/checkpoints/mine/source")
 
 

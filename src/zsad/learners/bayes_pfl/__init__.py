@@ -27,8 +27,7 @@ from torch import Tensor, nn
 from zsad.clip.backbone import Activation, Clip, FeatureSpec, ImageFeatures, PositionResize
 from zsad.common.errors import UserError
 from zsad.config.schema import Protocol
-from zsad.inference.maps import Upsample
-from zsad.learners.base import PAPER_SIDE, Batch, Cosine, Learner, Phase, Sample, Scored, scaled
+from zsad.learners.base import PAPER_SIDE, Batch, Cosine, Learner, Phase, Sample, Scored, Upsample, scaled
 from zsad.learners.bayes_pfl import flows as flow
 from zsad.learners.bayes_pfl import views as views
 from zsad.learners.bayes_pfl.config import Config

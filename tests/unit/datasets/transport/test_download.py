@@ -108,7 +108,7 @@ def test_a_short_link_is_followed_and_resumed(server: Server, fetch: Obtain) -> 
 def test_progress_is_told_in_bytes(
     server: Server, fetch: Obtain, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], terminal: bool
 ) -> None:
-    monkeypatch.setattr("zsad.progress.LOG_INTERVAL", 0.0)
+    monkeypatch.setattr("zsad.common.progress.LOG_INTERVAL", 0.0)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     fetch(direct(server.put("/a", File(BODY))))
     shown = capsys.readouterr().err

@@ -12,8 +12,9 @@ import torch
 from tests.helpers.import_cases import Save, place, save, towers, write_params
 from zsad.cli import main as cli
 from zsad.common.errors import UserError
-from zsad.common.io import content_hash, file_sha256, read_tensors
+from zsad.common.io import content_hash, file_sha256, read_json, read_tensors
 from zsad.config.params import load_params
+from zsad.datasets.manifest import load_manifest
 from zsad.inference.predict import predict, why_not_applicable
 from zsad.training import checkpoint
 from zsad.training.official.convert import import_official
