@@ -57,7 +57,7 @@ def read_cell(key: str, dataset: str, base: Path = CELLS) -> Cell:
 
 
 def shown_name(learner: str, method: str, imported: bool = False) -> str:
-    """What a table calls a configuration: its key, that its method is a reconstruction, that its weights are official."""
+    """What a table calls a configuration: its key, and that its method is a reconstruction, or its weights official."""
     remarks = [
         *([RECONSTRUCTIONS[method]] if method in RECONSTRUCTIONS else []),
         *(["official weights"] if imported else []),

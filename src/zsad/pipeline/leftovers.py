@@ -14,8 +14,7 @@ from zsad.datasets.manifest import MANIFESTS
 from zsad.evaluation.results import CELLS
 from zsad.inference.stored import PREDICTIONS
 from zsad.tracking.journal import JOURNAL_DIR
-from zsad.training.cell import SCRATCH
-from zsad.training.record import CHECKPOINTS
+from zsad.training.record import CHECKPOINTS, SCRATCH
 
 
 def leftovers(params: Params) -> list[Path]:

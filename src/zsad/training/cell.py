@@ -18,9 +18,7 @@ from zsad.datasets.manifest import Row
 from zsad.learners.base import Learner
 from zsad.training import checkpoint
 from zsad.training.checkpoint import Header
-from zsad.training.record import Record
-
-SCRATCH = Path("data/scratch")
+from zsad.training.record import SCRATCH, Record
 
 Report = Callable[..., None]  # report(event, **fields): training tells what happens, tracking listens
 

@@ -9,6 +9,7 @@ from zsad.common.errors import UserError
 from zsad.common.io import atomic_directory, read_json, write_json
 
 CHECKPOINTS = Path("data/checkpoints")
+SCRATCH = Path("data/scratch")  # state of cells that were interrupted
 RECORD = "checkpoint.json"
 
 

@@ -113,8 +113,8 @@ def test_constants_follow_the_source_not_the_target() -> None:
     content = raw()
     content["learners"]["cops"] = {"alpha": 0.26, "per_source": {"mvtec": {"alpha": 0.35}}}
     configuration = validate(Params, content, "params.yaml").configuration("cops")
-    assert configuration.settings_for("visa") == {"alpha": 0.26}
-    assert configuration.settings_for("mvtec") == {"alpha": 0.35}
+    assert configuration.on("visa").settings == {"alpha": 0.26}
+    assert configuration.on("mvtec").settings == {"alpha": 0.35}
 
 
 def test_the_hash_changes_with_what_decides_predictions_only() -> None:

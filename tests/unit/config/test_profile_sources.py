@@ -58,6 +58,6 @@ def test_constants_of_cops_follow_the_source(paper: Params, key: str) -> None:
     """Epochs, K, alpha, beta and reconstruction loss as the official code has them for a model of each source."""
     found = {}
     for source in paper.sources:
-        config = build_config("cops", paper.configuration(key).settings_for(source), key)
+        config = build_config("cops", paper.configuration(key).on(source).settings, key)
         found[source] = (config.epochs, config.pool, config.alpha, config.beta, config.rec_loss)
     assert found == {"visa": (10, 5, 0.26, 0.9, "off"), "mvtec": (5, 3, 0.35, 1.0, "pairwise_mean")}

@@ -32,8 +32,8 @@ def test_the_papers_constants_follow_the_source(params: Path) -> None:
     assert loaded.backbone("default").image_size == 518
     assert cops.source_for(loaded, "mvtec") == "visa"
     assert cops.source_for(loaded, "visa") == "mvtec"
-    assert cops.settings_for("mvtec")["pool"] == 3
-    assert cops.settings_for("visa")["pool"] == 5
+    assert cops.on("mvtec").settings["pool"] == 3
+    assert cops.on("visa").settings["pool"] == 5
 
 
 def test_the_papers_sets_are_published_ones_under_their_source_rule(params: Path) -> None:

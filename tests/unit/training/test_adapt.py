@@ -22,6 +22,7 @@ from zsad.inference.predict import predict
 from zsad.inference.stored import PREDICTIONS, Predictions
 from zsad.learners.lookup import learner_class, methods
 from zsad.training import adapt as adapting
+from zsad.training.record import SCRATCH
 from zsad.training import checkpoint
 from zsad.training.train import train
 
@@ -252,7 +253,7 @@ def test_a_loss_that_is_not_finite_is_named() -> None:
 
 
 def test_a_second_process_is_refused() -> None:
-    lock = adapting.SCRATCH / "mine" / "target.lock"
+    lock = SCRATCH / "adapt/mine/target.lock"
     lock.parent.mkdir(parents=True)
     script = (
         f"from filelock import FileLock\nwith FileLock({str(lock)!r}):\n    print('held', flush=True)\n    input()\n"

@@ -16,7 +16,9 @@ from zsad.config.params import Params
 from zsad.datasets.manifest import Manifest, Row, write_manifest
 from zsad.learners.base import Cosine
 from zsad.learners.lookup import learner_class, methods
+from zsad.training import loop
 from zsad.training import train as trainer
+from zsad.training.record import SCRATCH, read_record
 
 # Two stages of one epoch each: an interruption after the first epoch is one between the stages.
 SHORT = {"bayes_pfl": {"epochs": 1, "classifier_epochs": 1, "augmented_views": 2}}
@@ -123,7 +125,7 @@ def test_each_stage_moves_its_own_parameters_only(workplace, monkeypatch):
     def spy(learner, *rest):
         states.append({name: value.detach().clone() for name, value in learner.named_parameters()})
 
-    monkeypatch.setattr(trainer, "_save_state", spy)
+    monkeypatch.setattr(loop, "_save_state", spy)
     run("bayes_pfl", epochs=2, classifier_epochs=1, train_batch_size=3)
     first, second, last = states
     stages = [
@@ -237,7 +239,7 @@ def test_parameters_that_end_up_infinite_are_not_saved(workplace, monkeypatch):
 
 
 def test_second_process_is_refused(workplace):
-    lock = trainer.SCRATCH / "mine" / "source.lock"
+    lock = SCRATCH / "train/mine/source.lock"
     lock.parent.mkdir(parents=True)
     script = (
         f"from filelock import FileLock\nwith FileLock({str(lock)!r}):\n    print('held', flush=True)\n    input()\n"
@@ -269,5 +271,7 @@ def test_source_that_the_configuration_does_not_use(workplace):
         update={"sources": {**parameters.sources, "other": parameters.sources["source"]}}
     )
     assert not trainer.train(parameters, "mine", "other", lambda event, **fields: None)
-    record = read_json(Path("data/checkpoints/mine/other/checkpoint.json"))
-    assert record == {"learner": "mine", "source": "other", "unused": "mine names source as its source"}
+    told = {"learner": "mine", "source": "other", "unused": "mine names source as its source"}
+    hashed = {"config_hash": parameters.configuration("mine").hash(parameters)}
+    assert read_json(Path("data/checkpoints/mine/other/checkpoint.json")) == {**told, **hashed}
+    assert read_record("mine", "other").unused == told["unused"]

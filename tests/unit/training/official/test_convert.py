@@ -82,7 +82,9 @@ def test_the_command_writes_the_same_bytes_each_time_and_says_what_it_used(
     assert "sigma" in told
     (block,) = [line for line in told.splitlines() if line.startswith(f"  {method}_official: ")]
     assert yaml.safe_load(block)[f"{method}_official"] == {
-        "method": method, "imported": str(path), "source": "source",
+        "method": method,
+        "imported": str(path),
+        "source": "source",
     }
     assert cli.main(["import", method, str(file)]) == 0
     assert path.read_bytes() == first
