@@ -41,16 +41,18 @@ def cells(stage: str, learners: list[str], others: list[str]) -> set[str]:
     return {f"{stage}@{learner}-{other}" for learner in learners for other in others}
 
 
-def last(repo: Repo) -> set[str]:
-    return {"aggregate", "register"}
+LAST = {"aggregate", "register"}
+LEARNERS, DATASETS = ["clip_zero", "anomalyclip"], ["demo_source", "demo_texture"]
+TRAIN = cells("train", LEARNERS, ["demo_source"])
+PREDICT, SCORE = cells("predict", LEARNERS, DATASETS), cells("score", LEARNERS, DATASETS)
+OWN = {"train@anomalyclip-demo_source", *cells("predict", ["anomalyclip"], DATASETS)}
 
 
 def test_the_whole_grid_runs(repo: Repo) -> None:
     learners, datasets = ["clip_zero", "anomalyclip"], ["demo_source", "demo_texture"]
     expected = (
-        {"weights@default", "aggregate", "register"}
+        {"code", "weights@default", "backbones", "aggregate", "register"}
         | {f"{stage}@{dataset}" for stage in ("fetch", "index") for dataset in datasets}
-        | {f"code@{learner}" for learner in learners}
         | cells("train", learners, ["demo_source"])
         | cells("predict", learners, datasets)
         | cells("score", learners, datasets)
@@ -80,7 +82,7 @@ def test_a_second_run_runs_nothing(repo: Repo) -> None:
 
 def test_a_learner_parameter_reruns_its_cells_only_and_back_leaves_no_trace(repo: Repo) -> None:
     repo.set("learners.anomalyclip.lr=0.0005")
-    expected = {"code@anomalyclip", "train@anomalyclip-demo_source"} | last(repo)
+    expected = {"code", "backbones", "train@anomalyclip-demo_source"} | LAST
     expected |= cells("predict", ["anomalyclip"], ["demo_source", "demo_texture"])
     expected |= cells("score", ["anomalyclip"], ["demo_source", "demo_texture"])
     assert set(repo.repro()) == expected
@@ -92,28 +94,85 @@ def test_a_learner_parameter_reruns_its_cells_only_and_back_leaves_no_trace(repo
 
 def test_a_metric_parameter_runs_no_model(repo: Repo) -> None:
     repo.set("metrics.aupro_fpr_limit=0.2")
-    assert {stage.partition("@")[0] for stage in repo.repro()} == {"score", "aggregate", "register"}
+    assert set(repo.repro()) == SCORE | LAST
     repo.run("git", "checkout", "params.yaml")
     repo.repro()
     assert repo.run("git", "diff", "metrics/") == ""
 
 
-def test_a_learner_file_reruns_its_configurations_only(repo: Repo) -> None:
-    file = repo.path / "src/zsad/learners/anomalyclip.py"
-    file.write_text(file.read_text() + "\n# another remark\n")
-    ran = {stage for stage in repo.repro() if not stage.startswith("code@")}
-    assert "train@anomalyclip-demo_source" in ran
-    assert not [stage for stage in ran if "clip_zero" in stage]
-    assert "aggregate" not in ran  # the same weights give the same metrics
-    repo.run("git", "checkout", "src")
+# Edits of one file each, as (file, old text, new text): those that mean nothing, then others and what runs for them.
+WORDS = {
+    "a comment": ("learners/base.py", "\nclass Learner(", "\n# a remark\nclass Learner("),
+    "a docstring": ("clip/backbone.py", "Frozen vision side of CLIP.", "The frozen vision side of CLIP."),
+    "a reformatting": (
+        "clip/attention.py",
+        "k: Tensor, v: Tensor, causal_from: int | None = None)",
+        "k: Tensor,\n    v: Tensor, causal_from: int | None = None,\n)",
+    ),
+    "a moved blank line": ("training/loop.py", "\n\n\ndef _train_only", "\n\ndef _train_only"),
+    "the description of a setting": ("learners/base.py", "the last one counts.", "the last one is kept."),
+    "a line of the gate": ("evaluation/gate.py", "ROWS_SHOWN = 20", "ROWS_SHOWN = 21"),
+    "a line of the command line": ("cli/main.py", "OUR_FAULT = 70", "OUR_FAULT = 71"),
+    "a message about parameters": ("config/validation.py", 'if close else f"known here:', 'if close else f"known:'),
+}
+EDITS = {
+    "a line of one method": (
+        "learners/anomalyclip.py",
+        "    def loss(self, batch: Batch) -> dict[str, Tensor]:\n",
+        "    def loss(self, batch: Batch) -> dict[str, Tensor]:\n        assert batch.names\n",
+        OWN,
+    ),
+    "a line of the attention": ("clip/attention.py", "attend(v, v, v)", "attend(v, v, v) * 1", TRAIN | PREDICT),
+    "a line of the training loop": (
+        "training/loop.py",
+        "    learner.zero_grad()\n",
+        "    learner.zero_grad(True)\n",
+        TRAIN,
+    ),
+    "a line of the predictions": ("inference/batches.py", "    if picked:\n", "    if len(picked):\n", PREDICT),
+    "a line of score": ("evaluation/score.py", "count = max(1, ", "count = max(1, 0 + ", SCORE),
+    "a line of the table": ("evaluation/leaderboard.py", '"# Leaderboard"', '"# The leaderboard"', {"aggregate"}),
+    "a line of the registration": (
+        "tracking/registration.py",
+        "    chosen = candidates(params, trainings)\n",
+        "    chosen = candidates(params, list(trainings))\n",
+        {"register"},
+    ),
+}
+
+
+def apply(repo: Repo, name: str, old: str, new: str) -> None:
+    file = repo.path / "src/zsad" / name
+    text = file.read_text()
+    assert text.count(old) == 1, f"{name} no longer holds {old!r} once"
+    file.write_text(text.replace(old, new))
+
+
+def test_words_and_formatting_run_the_stage_code_alone(repo: Repo) -> None:
+    for edit in WORDS.values():
+        apply(repo, *edit)
+    assert repo.repro() == ["code"]
+
+
+@pytest.mark.parametrize("edit", EDITS)
+def test_an_edit_runs_what_reads_it(repo: Repo, edit: str) -> None:
+    """One edit after the other, each on top of those before."""
+    *change, expected = EDITS[edit]
+    apply(repo, *change)
+    assert set(repo.repro()) == {"code", *expected}
+
+
+def test_none_of_these_edits_changed_a_number(repo: Repo) -> None:
+    assert repo.run("git", "status", "--short", "--", "metrics/cells", "metrics/leaderboard.csv") == ""
+    repo.run("git", "checkout", "src", "metrics")
     repo.repro()
+    assert repo.run("git", "diff", "metrics/") == ""
 
 
 def test_a_new_dataset_adds_one_column(repo: Repo) -> None:
     repo.set("datasets.demo_object={kind: demo, path: src/zsad/datasets/demo.yaml}")
-    learners = ["clip_zero", "anomalyclip"]
-    expected = {"fetch@demo_object", "index@demo_object"} | last(repo)
-    expected |= cells("predict", learners, ["demo_object"]) | cells("score", learners, ["demo_object"])
+    expected = {"code", "fetch@demo_object", "index@demo_object"} | LAST
+    expected |= cells("predict", LEARNERS, ["demo_object"]) | cells("score", LEARNERS, ["demo_object"])
     assert set(repo.repro()) == expected
     repo.run("git", "checkout", "params.yaml")
     repo.repro()
@@ -123,10 +182,9 @@ def test_a_new_dataset_adds_one_column(repo: Repo) -> None:
 def test_a_new_learner_is_one_file_and_one_block(repo: Repo) -> None:
     (repo.path / "src/zsad/learners/coin.py").write_text(UNTRAINED)
     repo.set("learners.coin={}")
-    ran = {stage for stage in repo.repro() if not stage.startswith("code@")}
-    datasets = ["demo_source", "demo_texture"]
-    expected = {"train@coin-demo_source"} | cells("predict", ["coin"], datasets) | cells("score", ["coin"], datasets)
-    assert ran == expected | last(repo)
+    expected = {"code", "backbones", "train@coin-demo_source"} | LAST
+    expected |= cells("predict", ["coin"], DATASETS) | cells("score", ["coin"], DATASETS)
+    assert set(repo.repro()) == expected
     assert "coin" in (repo.path / "metrics/leaderboard.csv").read_text()
     (repo.path / "src/zsad/learners/coin.py").unlink()
     repo.run("git", "checkout", "params.yaml")
@@ -136,7 +194,7 @@ def test_a_new_learner_is_one_file_and_one_block(repo: Repo) -> None:
 def test_a_few_shot_configuration_is_adapted_to_every_dataset_and_registered_for_each(repo: Repo) -> None:
     repo.set("few_shot.winclip_2shot={method: winclip_plus, shots: 2}")
     key, datasets = "winclip_2shot", ["demo_source", "demo_texture"]
-    expected = {f"code_few_shot@{key}"} | last(repo)
+    expected = {"code", "backbones"} | LAST
     for stage in ("adapt", "predict_few_shot", "score_few_shot"):
         expected |= cells(stage, [key], datasets)
     assert set(repo.repro()) == expected
@@ -163,6 +221,10 @@ def test_a_few_shot_configuration_is_adapted_to_every_dataset_and_registered_for
     shutil.rmtree(repo.path / "predictions")
     repo.set("few_shot.winclip_2shot.scales=[2]")
     assert set(repo.repro()) == expected
+    repo.set("backbones.unused={name: embedded, pretrained: embedded, image_size: 128}")
+    assert set(repo.repro()) == {"weights@unused", "backbones"}
+    repo.set("datasets.demo_source.domain=fabric")
+    assert not [stage for stage in repo.repro() if stage.endswith("winclip_2shot-demo_texture")]
     repo.run("git", "checkout", "params.yaml")
     repo.repro()
 

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -17,15 +17,17 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+import zsad
 from tests.helpers.tracking_cases import KEYS, SPEED, make_cell, start_journal, write_params
 from zsad.common.errors import UserError
 from zsad.common.io import file_sha256, read_json
 from zsad.config.params import Params, load_params
-from zsad.tracking import models as model_registry
+from zsad.tracking import registration, store
 from zsad.tracking import runs as tracking
-from zsad.tracking import store
 from zsad.tracking.journal import journal_path
-from zsad.tracking.models import list_models, promote, register, resolve
+from zsad.tracking.models import list_models, promote, resolve, resolve_run
+from zsad.tracking.promotions import KEPT, PROMOTIONS
+from zsad.tracking.registration import register
 
 SEND = (
     "import sys; from pathlib import Path; from zsad.tracking.runs import send; sys.exit(not send(Path(sys.argv[1])))"
@@ -59,6 +61,10 @@ def runs(cell: str = "") -> list[Any]:
 
 def history(run: Any, name: str) -> list[tuple[int, float]]:
     return sorted((point.step, point.value) for point in client().get_metric_history(run.info.run_id, name))
+
+
+def aliases_of(name: str) -> dict[int, tuple[str, ...]]:
+    return {model.version: model.aliases for model in list_models() if model.name == name}
 
 
 def test_four_processes_may_be_the_first_to_use_the_store(params: Params) -> None:
@@ -128,11 +134,11 @@ def test_register_makes_versions_with_aliases_and_a_receipt(params: Params, capf
         "checkpoints": checkpoint["files"],
         "config_hash": checkpoint["config_hash"],
     }
-    rows = {row["name"]: row for row in list_models()}
-    assert sorted(rows) == sorted(receipt)
-    assert rows["cops"]["aliases"] == ["challenger", "champion"]
-    assert rows["cops"]["protocol"] == "strict"
-    assert rows["cops"]["mean"] == {"image_auroc": 0.75}
+    models = {model.name: model for model in list_models()}
+    assert sorted(models) == sorted(receipt)
+    assert models["cops"].aliases == ("challenger", "champion")
+    assert models["cops"].protocol == "strict"
+    assert models["cops"].mean == {"image_auroc": 0.75}
 
 
 def test_a_version_holds_the_first_seed_and_its_metrics_by_dataset(params: Params) -> None:
@@ -156,10 +162,10 @@ def test_a_version_holds_the_first_seed_and_its_metrics_by_dataset(params: Param
 
 
 def test_registering_again_changes_nothing(params: Params) -> None:
-    before, receipt = list_models(), model_registry.RECEIPT.read_bytes()
+    before, receipt = list_models(), registration.RECEIPT.read_bytes()
     register(params)
     assert list_models() == before
-    assert model_registry.RECEIPT.read_bytes() == receipt
+    assert registration.RECEIPT.read_bytes() == receipt
     model = client().get_logged_model(client().get_model_version("cops", "1").source.removeprefix("models:/"))
     assert len(model.metrics) == 3
 
@@ -169,12 +175,14 @@ def test_a_new_checkpoint_is_challenger_until_promoted(params: Params) -> None:
     make_cell(params, "cops", "demo_source", weight=9.0, losses=[1.5, 0.5], bonus=0.05)
     register(params)
     assert len(runs("cops/demo_source")) == 2
-    aliases = {row["version"]: row["aliases"] for row in list_models() if row["name"] == "cops"}
-    assert aliases == {1: ["champion"], 2: ["challenger"]}
+    assert aliases_of("cops") == {1: ("champion",), 2: ("challenger",)}
     assert resolve("models:/cops@challenger") == Path("data/checkpoints/cops/demo_source/seed_0.safetensors")
     assert resolve("models:/cops@champion").read_bytes() == old  # no longer on disk: from MLflow's artifacts
+    assert not PROMOTIONS.exists()
     assert promote("cops") == "cops: champion is now version 2 (was 1)"
     assert promote("cops") == "cops: version 2 is champion already"
+    (promotion,) = read_json(PROMOTIONS)["cops"]
+    assert (KEPT / f"{promotion['checkpoint_sha256']}.safetensors").is_file()
     assert resolve("models:/cops@champion") == resolve("models:/cops/2")
 
 
@@ -198,13 +206,11 @@ def test_the_served_model_takes_bytes_and_gives_score_and_heatmap(
     params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Predictor:
-        def predict_images(self, images: list[bytes], category: str | None) -> list[SimpleNamespace]:
-            return [SimpleNamespace(score=len(image) / 10, map=np.eye(3)) for image in images]
+        def predict_batch(self, images: list[bytes], category: str | None) -> list[SimpleNamespace]:
+            return [SimpleNamespace(score=len(image) / 10, label=None, map=np.eye(3)) for image in images]
 
     loaded: list[Path] = []
-    fake = ModuleType("zsad.predictor")
-    fake.load_checkpoint = lambda path: loaded.append(path) or Predictor()  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "zsad.predictor", fake)
+    monkeypatch.setattr(zsad, "load", lambda path: loaded.append(Path(path)) or Predictor(), raising=False)
     with tracking.open_store():
         model = tracking.mlflow.pyfunc.load_model("models:/cops@champion")
     first, second = model.predict([b"12", b"12345"])
@@ -251,7 +257,7 @@ def test_a_store_that_does_not_answer_costs_seconds_and_one_line(
         ):
             monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
             outcome(reason)
-    receipt = model_registry.RECEIPT
+    receipt = registration.RECEIPT
     receipt.unlink()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     with pytest.raises(UserError, match="does not answer"):
@@ -290,7 +296,65 @@ def test_a_deleted_store_comes_back_from_the_files(params: Params, monkeypatch: 
     assert rebuilt.data.tags["zsad.rebuilt"] == "from checkpoint.json"
     assert rebuilt.data.metrics["demo_object/image_auroc"] == 0.8
     register(params)
-    assert {row["name"]: row["aliases"] for row in list_models()}["cops"] == ["challenger", "champion"]
+    assert aliases_of("cops") == {1: ("challenger", "champion")}
+
+
+def test_a_run_names_its_checkpoints(params: Params) -> None:
+    (run,) = runs("anomalyclip/demo_source")
+    uri, folder = f"runs:/{run.info.run_id}", Path("data/checkpoints/anomalyclip/demo_source")
+    assert resolve_run(uri) == folder / "seed_0.safetensors"
+    assert resolve_run(f"{uri}/seed_1") == folder / "seed_1.safetensors"
+    before = {seed: (folder / f"seed_{seed}.safetensors").read_bytes() for seed in (0, 1)}
+    for seed in before:  # of the registered version, and of the run itself
+        (folder / f"seed_{seed}.safetensors").unlink()
+        assert resolve_run(f"{uri}/checkpoints/seed_{seed}.safetensors").read_bytes() == before[seed]
+    for seed, content in before.items():
+        (folder / f"seed_{seed}.safetensors").write_bytes(content)
+    with pytest.raises(UserError, match="no seed 7 in this run; it has: 0, 1"):
+        resolve_run(f"{uri}/seed_7")
+    with pytest.raises(UserError, match="runs:/nothing: no such run"):
+        resolve_run("runs:/nothing")
+
+
+def test_a_promoted_champion_survives_the_loss_of_the_store(
+    params: Params, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Also when its checkpoint was overwritten since, and its journal is gone; but no other takes its place."""
+    promoted = resolve("models:/cops@champion").read_bytes()
+    make_cell(params, "cops", "demo_source", weight=11.0, losses=[1.4, 0.4])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('third.db').absolute()}")
+    for _ in range(2):
+        register(params)
+        assert aliases_of("cops") == {1: ("challenger",), 2: ("champion",)}
+    assert resolve("models:/cops@champion").read_bytes() == promoted
+    assert resolve("models:/cops@challenger").read_bytes() != promoted
+    assert aliases_of("anomalyclip") == {1: ("challenger", "champion")}
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('fourth.db').absolute()}")
+    journal_path("cops", "demo_source").unlink()
+    register(params)
+    assert aliases_of("cops") == {1: ("challenger",), 2: ("champion",)}
+    assert resolve("models:/cops@champion").read_bytes() == promoted
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('fifth.db').absolute()}")
+    for file in KEPT.iterdir():
+        file.unlink()
+    capfd.readouterr()
+    register(params)
+    assert aliases_of("cops") == {1: ("challenger",)}
+    assert "cops: no champion: the promoted checkpoint" in capfd.readouterr().err
+
+
+def test_a_version_with_older_serving_code_gets_a_successor_with_the_same_weights(
+    params: Params, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('sixth.db').absolute()}")
+    with monkeypatch.context() as before:
+        before.setattr(registration, "SERVING_FORMAT", "1")
+        register(params)
+    assert aliases_of("anomalyclip") == {1: ("challenger", "champion")}
+    register(params)
+    assert aliases_of("anomalyclip") == {1: (), 2: ("challenger", "champion")}
 
 
 def test_outside_a_repository_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,10 @@ def test_light_stages_start_without_torch_and_mlflow(module: str) -> None:
     assert not loaded(f"import zsad.{module}") & HEAVY
 
 
+def test_scoring_and_the_gate_need_no_tables() -> None:
+    assert not loaded("import zsad.evaluation.score, zsad.evaluation.gate") & {"pandas", "scipy"}
+
+
 def test_importing_zsad_and_its_command_line_loads_next_to_nothing() -> None:
     assert not loaded("import zsad; dir(zsad)") & {*HEAVY, *LIGHT, "numpy"}
     assert not loaded("from zsad.cli.main import _parser; _parser()") & {*HEAVY, *LIGHT, "numpy"}

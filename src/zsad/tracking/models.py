@@ -107,7 +107,7 @@ def resolve_run(uri: str) -> Path:
             stored = Path(store.client.download_artifacts(run_id, f"checkpoints/{name}"))
             return _checked(stored, own[seed], uri)
         held = f"run_id='{run_id}'"  # a version holds it, and then the run does not
-        for version in store.client.search_modelversions_of(held):
+        for version in store.client.search_model_versions(held):
             if version.tags.get("checkpoint_sha256") == own[seed]:
                 return _checkpoint(store, version, uri)
     raise UserError(f"{uri}: {name} is neither on disk nor in MLflow's artifacts; train it again: `dvc repro`")
@@ -142,7 +142,7 @@ def model_id_of(version: ModelVersion) -> str:
 
 
 def versions_of(store: Store, key: str) -> list[ModelVersion]:
-    found = [v for v in store.client.search_modelversions_of(f"name='{key}'") if "checkpoint_sha256" in v.tags]
+    found = [v for v in store.client.search_model_versions(f"name='{key}'") if "checkpoint_sha256" in v.tags]
     return sorted(found, key=lambda version: -int(version.version))
 
 
@@ -167,7 +167,7 @@ def _by_alias(store: Store, key: str, alias: str) -> ModelVersion:
 
 def _by_number(store: Store, key: str, number: str) -> ModelVersion:
     _require_model(store, key)
-    found = {str(version.version): version for version in store.client.search_modelversions_of(f"name='{key}'")}
+    found = {str(version.version): version for version in store.client.search_model_versions(f"name='{key}'")}
     if number not in found:
         raise UserError(f"models:/{key}/{number}: no such version; {key} has: {', '.join(sorted(found, key=int))}")
     return found[number]

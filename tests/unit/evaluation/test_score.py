@@ -1,8 +1,6 @@
 """The score stage on small written data sets: numbers against the exact reference, nulls, bad input."""
 
 import json
-import subprocess
-import sys
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -287,11 +285,6 @@ def test_a_mask_of_another_size_is_named(two_categories: Manifest) -> None:
     cv2.imwrite("raw/nut/mask/4.png", np.full((5, 5), 255, dtype=np.uint8))
     with pytest.raises(UserError, match=r"nut/mask/4\.png"):
         score_cell(make_params(), "cops", "toy")
-
-
-def test_score_starts_without_heavy_imports() -> None:
-    code = "import sys, zsad.evaluation.score, zsad.evaluation.gate; print({'torch', 'pandas', 'sklearn', 'scipy', 'mlflow'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def test_memory_does_not_grow_with_the_number_of_images(place: Path, make_peak: Callable[[int], int]) -> None:

@@ -2,48 +2,20 @@
 
 import csv
 import io
-import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.helpers.models import noise, save
 from zsad.common.errors import UserError
 from zsad.inference.folder import predict_paths
 from zsad.inference.model import load_checkpoint
 from zsad.inference.render import heatmap, overlay
-from zsad.training import checkpoint
-from zsad.training.checkpoint import Header
 
-
-def noise(width: int, height: int, mode: str = "RGB") -> Image.Image:
-    values = np.random.RandomState(0).randint(0, 256, (height, width, 3), dtype=np.uint8)
-    return Image.fromarray(values).convert(mode)
-
-
-@pytest.fixture
-def save(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Any, build: Callable[..., Any], backbone: Callable[..., Path]
-) -> Callable[..., Path]:
-    """save(protocol="strict", **backbone identity) → checkpoint file, in a folder that holds its backbone."""
-    monkeypatch.chdir(tmp_path)
-    shutil.copytree(backbone(), "data/weights/default")
-
-    def make(protocol: Any = "strict", **identity: Any) -> Path:
-        learner = build("anomalyclip", protocol=protocol)
-        described = {"name": "tiny", "pretrained": "openai", "sha256": clip.sha256, "image_size": clip.image_size}
-        header = Header(
-            learner="anomalyclip", method="anomalyclip", protocol=protocol, source="s", seed=0, config_hash="c",
-            settings=learner.config.model_dump(mode="json"), backbone={**described, **identity}, dataset_hash="d",
-        )  # fmt: skip
-        path = Path("model.safetensors")
-        checkpoint.save(path, learner, header)
-        return path
-
-    return make
+__all__ = ["save"]  # the fixture, by which pytest finds it
 
 
 def test_a_folder_of_unlike_pictures(save: Callable[..., Path]) -> None:

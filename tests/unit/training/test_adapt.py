@@ -22,8 +22,8 @@ from zsad.inference.predict import predict
 from zsad.inference.stored import PREDICTIONS, Predictions
 from zsad.learners.lookup import learner_class, methods
 from zsad.training import adapt as adapting
-from zsad.training.record import SCRATCH
 from zsad.training import checkpoint
+from zsad.training.record import SCRATCH
 from zsad.training.train import train
 
 FEW_SHOT = [method for method in methods() if learner_class(method).few_shot]
