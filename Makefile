@@ -5,7 +5,11 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: repro test slow gpu lint docs paper
+.PHONY: help repro test slow gpu lint docs paper
+.DEFAULT_GOAL := help
+
+help:                     ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 repro: .venv/ready        ## the main job on the embedded demo: train, predict, score, aggregate, register
 	dvc repro
@@ -19,13 +23,15 @@ slow: .venv/ready         ## every learner once at ViT-L/14, 518 px, random weig
 gpu: .venv/ready          ## every learner on a CUDA GPU against the CPU, on the embedded CLIP
 	pytest tests/gpu/cuda.py
 
-lint: .venv/ready         ## style and types
+lint: .venv/ready         ## style, types and the layers of imports
 	ruff check
 	ruff format --check
 	mypy
+	lint-imports
 
-docs: .venv/ready         ## tables of settings in docs/methods, from the code
-	python -m tests.method_pages
+docs: .venv/ready         ## tables of settings in docs/methods, from the code; the picture of the README, from the demo
+	python -m tests.helpers.method_pages
+	python -m tests.helpers.readme_picture
 
 paper: .venv/ready        ## the papers' settings on the real datasets: wants a GPU and downloads
 	zsad profile apply profiles/paper.yaml

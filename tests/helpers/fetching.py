@@ -7,7 +7,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
-from zsad.datasets.transport.download import Policy
+from zsad.datasets.transport.policy import Policy
 from zsad.datasets.transport.transfer import Remote, obtain
 
 Obtain = Callable[..., Path]

@@ -100,8 +100,8 @@ def test_one_training_step_and_one_prediction(method: str, backbone: Path, tmp_p
         learn(params(method, 518, "cpu", 1), lambda event, **fields: events.append((event, fields)))
         tensors, _ = read_tensors(CHECKPOINT)
         predictor = load_checkpoint(CHECKPOINT, "cpu")
-        result = predictor.predict(picture(9), "part")
-    losses = [list(fields["losses"].values()) for event, fields in events if event == "epoch"]
+        result = predictor.predict(picture(9), prompt_name="part")
+    losses = [loss for event, fields in events if event == "epoch" for loss in fields["losses"].values()]
     assert np.isfinite(losses).all()
     (learner,) = predictor.learners.values()
     assert bool(losses) is learner.trained

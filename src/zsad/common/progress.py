@@ -5,9 +5,6 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from rich.console import Console
-from rich.progress import track
-
 T = TypeVar("T")
 LOG_INTERVAL = 15.0  # seconds between log lines when stderr is not a terminal
 
@@ -15,6 +12,9 @@ LOG_INTERVAL = 15.0  # seconds between log lines when stderr is not a terminal
 def progress(items: Iterable[T], total: int, label: str) -> Iterator[T]:
     """Yield `items`, telling how far they are."""
     if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import track
+
         yield from track(items, description=label, total=total, console=Console(stderr=True), transient=True)
         return
     last = time.monotonic()

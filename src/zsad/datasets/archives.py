@@ -15,9 +15,8 @@ from zsad.datasets.layouts.listing import list_images
 from zsad.datasets.licences import ACCEPTED, accept, is_accepted, require_accepted
 from zsad.datasets.official import READ_SUFFIXES, is_known_form
 from zsad.datasets.transport.access import access_named
-from zsad.datasets.transport.download import PATIENT, Policy
-from zsad.datasets.transport.extract import DROP, extract, unpacking_into
-from zsad.datasets.transport.transfer import LOCK, STORE, Remote, obtain
+from zsad.datasets.transport.extract import extract, unpacking_into
+from zsad.datasets.transport.policy import DROP, LOCK, PATIENT, STORE, Policy
 
 Way = dict[str, list[Source]]  # part → where to get it: archives that make up a set together
 
@@ -180,6 +179,8 @@ def _obtain_all(identifier: str, way: Way, places: Places) -> tuple[list[Path], 
 
 
 def _obtain(identifier: str, part: str, sources: Sequence[Source], places: Places) -> Path:
+    from zsad.datasets.transport.transfer import Remote, obtain  # HTTP clients: not for those who only look
+
     key = f"{identifier}/{part}" if part else identifier
     remotes = [Remote(**source.model_dump(include={field.name for field in fields(Remote)})) for source in sources]
     return obtain(key, remotes, places.store, places.drop, places.lock, places.policy)

@@ -20,6 +20,7 @@ from zsad.datasets.transport.access import access_named
 
 FOLDER = Path(__file__).with_name("entries")
 SUFFIXES = (".yaml", ".yml")
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # both safe; libyaml reads the catalogue in a fifth of the time
 REQUIRED = {"direct": "url", "gdrive": "id", "kaggle": "dataset", "manual": "page"}
 
 Paper = Literal["cops", "bayes_pfl", "faprompt", "anomalyclip", "adaclip"]
@@ -185,7 +186,7 @@ def read_entry(path: Path) -> Entry:
     if not path.is_file():
         raise UserError(f"{path}: no such file; the catalogue's are in {FOLDER}")
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid YAML: {error}") from error
     return validate(Entry, raw, str(path))

@@ -20,7 +20,6 @@ from zsad.datasets.official import READ_SUFFIXES, cut_if_needed, official_entry,
 from zsad.datasets.transport.access import access_named, ended_by_sigterm
 from zsad.datasets.transport.extract import extract, is_text
 from zsad.datasets.transport.formats import archive_format, read_head
-from zsad.datasets.transport.remote import bring
 
 RAW = Path("data/raw")
 INVENTORY = "folder.json"
@@ -54,6 +53,8 @@ def _fetch_own(key: str, params: DatasetParams, directory: Path, places: Places)
     where = f"params.yaml: datasets.{key}.{'url' if params.url else 'path'}"
     given = Path(params.path)
     if params.url:
+        from zsad.datasets.transport.remote import bring  # HTTP clients: not for those who only look
+
         given = bring(key, params.url, IMAGE_SUFFIXES, places.store, places.policy)
     if given.is_file():
         _unpack_own(given, where, directory)

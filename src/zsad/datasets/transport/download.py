@@ -6,7 +6,6 @@ Resuming follows RFC 9110, sections 13.1.5 (If-Range), 14.2 (Range) and 14.4 (Co
 import random
 import re
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -20,6 +19,7 @@ from zsad.datasets.transport.disk_space import require_space
 from zsad.datasets.transport.formats import HEAD, wrong_content
 from zsad.datasets.transport.meter import byte_meter
 from zsad.datasets.transport.partial import Origin, Partial
+from zsad.datasets.transport.policy import PATIENT, Policy
 
 PASSING = {408, 425, 429, 500, 502, 503, 504}  # HTTP statuses after which the same request may succeed
 HOPELESS = (
@@ -29,28 +29,6 @@ HOPELESS = (
     requests.exceptions.InvalidSchema,
     requests.exceptions.MissingSchema,
 )
-
-
-@dataclass(frozen=True)
-class Policy:
-    """How patient a download is. Times in seconds, amounts in bytes.
-
-    attempts: failures in a row, with less than `progress` new bytes between them, after which an address is given up.
-    timeout: without an answer, or with fewer than `slowest` bytes a second over that time, the connection is closed.
-    longest_wait: a server that asks for more (Retry-After) is given up.
-    """
-
-    attempts: int = 6
-    first_wait: float = 1.0
-    longest_wait: float = 300.0
-    timeout: float = 60.0
-    slowest: float = 1024.0
-    chunk: int = 1 << 18
-    progress: int = 1 << 20
-    sleep: Callable[[float], None] = time.sleep
-
-
-PATIENT = Policy()
 
 
 class DownloadError(Exception):

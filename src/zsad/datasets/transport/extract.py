@@ -14,8 +14,8 @@ from zsad.common.io import atomic_directory
 from zsad.datasets.transport.disk_space import require_space
 from zsad.datasets.transport.members import Member, open_archive
 from zsad.datasets.transport.meter import Meter, byte_meter
+from zsad.datasets.transport.policy import DROP
 
-DROP = Path("data/drop")  # where users put what cannot be fetched
 LIMIT = 200 * 2**30  # bytes
 RATIO = 200  # unpacked : packed; an archive of photographs has 1, one of drawn masks less than 100
 HARMLESS = 2**27  # bytes that any archive may unpack to, whatever its ratio: masks alone shrink a thousandfold

@@ -4,18 +4,20 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from zsad.common import progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 
 class Meter:
     """Counts bytes; `total` may become known late or never."""
 
-    def __init__(self, label: str, done: int, total: int | None, bar: Progress | None) -> None:
+    def __init__(self, label: str, done: int, total: int | None, bar: "Progress | None") -> None:
         self.label, self.done, self.total = label, done, total
         self._bar = bar
         self._task = bar.add_task(label, total=total, completed=done) if bar else None
@@ -41,6 +43,9 @@ def byte_meter(label: str, total: int | None = None, done: int = 0) -> Iterator[
     if not sys.stderr.isatty():
         yield Meter(label, done, total, None)
         return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
         yield Meter(label, done, total, bar)

@@ -18,13 +18,14 @@ from zsad.common.errors import UserError
 from zsad.common.io import atomic_path, content_hash, full_disk_named, write_text
 from zsad.common.progress import log
 from zsad.datasets.transport.disk_space import require_space
-from zsad.datasets.transport.download import PATIENT, Download, DownloadError, Policy
+from zsad.datasets.transport.download import Download, DownloadError
 from zsad.datasets.transport.extract import CHUNK, name_problem
 from zsad.datasets.transport.formats import HEAD, wrong_content
 from zsad.datasets.transport.members import incomplete
 from zsad.datasets.transport.meter import byte_meter
 from zsad.datasets.transport.partial import Origin, Partial
-from zsad.datasets.transport.transfer import STORE, only_one
+from zsad.datasets.transport.policy import PATIENT, STORE, Policy
+from zsad.datasets.transport.transfer import only_one
 
 PACKAGES = {"s3": "s3fs", "s3a": "s3fs", "gs": "gcsfs", "gcs": "gcsfs", "az": "adlfs", "abfs": "adlfs"}
 WORKERS = 8  # files of a folder that are on their way at once

@@ -16,17 +16,15 @@ from filelock import FileLock, Timeout
 from zsad.common.errors import UserError
 from zsad.common.io import file_sha256
 from zsad.common.progress import log
-from zsad.datasets.transport.download import PATIENT, Download, DownloadError, Policy
+from zsad.datasets.transport.download import Download, DownloadError
 from zsad.datasets.transport.drive import download_from_drive
-from zsad.datasets.transport.extract import DROP
 from zsad.datasets.transport.formats import archive_format, read_head, wrong_content
 from zsad.datasets.transport.kaggle import download_from_kaggle
 from zsad.datasets.transport.lockfile import Seen, recall, record
 from zsad.datasets.transport.members import incomplete
 from zsad.datasets.transport.partial import Partial
+from zsad.datasets.transport.policy import DROP, LOCK, PATIENT, STORE, Policy
 
-STORE = Path("data/downloads")
-LOCK = Path("data/downloads.lock.yaml")
 PACKAGES = {"gdrive": "drive", "kaggle": "kaggle"}  # kinds that a package fetches → folder for what is on its way
 
 

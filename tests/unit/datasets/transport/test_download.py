@@ -16,7 +16,7 @@ import pytest
 from tests.helpers.fetching import BODY, HASTY, OTHER, WAITS, Obtain, direct, make_zip
 from tests.helpers.http_server import Answer, File, Server
 from zsad.common.errors import UserError
-from zsad.datasets.transport.download import PATIENT, Policy
+from zsad.datasets.transport.policy import PATIENT, Policy
 
 # Connections that break
 

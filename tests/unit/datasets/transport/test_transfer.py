@@ -10,7 +10,7 @@ from filelock import FileLock
 from tests.helpers.fetching import BODY, HASTY, OTHER, SHA, Obtain, direct, drop
 from tests.helpers.http_server import Answer, File, Server
 from zsad.common.errors import UserError
-from zsad.datasets.transport.download import Policy
+from zsad.datasets.transport.policy import Policy
 from zsad.datasets.transport.transfer import Remote, obtain
 
 
