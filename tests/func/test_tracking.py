@@ -24,10 +24,11 @@ from zsad.common.io import file_sha256, read_json
 from zsad.config.params import Params, load_params
 from zsad.tracking import registration, store
 from zsad.tracking import runs as tracking
+from zsad.tracking.addresses import resolve, resolve_run
 from zsad.tracking.journal import journal_path
-from zsad.tracking.models import list_models, promote, resolve, resolve_run
-from zsad.tracking.promotions import KEPT, PROMOTIONS
+from zsad.tracking.promotions import KEPT, PROMOTIONS, promote
 from zsad.tracking.registration import register
+from zsad.tracking.registry import list_models
 
 SEND = (
     "import sys; from pathlib import Path; from zsad.tracking.runs import send; sys.exit(not send(Path(sys.argv[1])))"

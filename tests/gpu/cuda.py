@@ -53,7 +53,8 @@ def train_on(backbone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("method", METHODS)
 def test_scores_and_maps_are_those_of_the_cpu(train_on: Train, method: str) -> None:
     train_on("cuda", method)
-    results = {device: load_checkpoint(CHECKPOINT, device).predict(picture(99), prompt_name="part") for device in ("cuda", "cpu")}
+    models = {device: load_checkpoint(CHECKPOINT, device) for device in ("cuda", "cpu")}
+    results = {device: model.predict(picture(99), prompt_name="part") for device, model in models.items()}
     assert abs(results["cuda"].score - results["cpu"].score) < 1e-4
     np.testing.assert_allclose(results["cuda"].map, results["cpu"].map, rtol=0, atol=1e-3)
 

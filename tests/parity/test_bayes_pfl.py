@@ -94,7 +94,7 @@ def test_fused_score_of_two_categories(make, features, tmp_path):
     learner, shares = make(top_weight=0.0), {"": 2000 / SIDE**2, "screw": 20 / SIDE**2}
     facts = {"grid": learner.map_grid, "upsample": learner.upsample, "sigma": learner.sigma}
     info = PredictionInfo(
-        "", "bayes_pfl", "paper", "", 0, "", [0], 12, **facts, config_hash="", dataset_hash="", image_top=shares
+        "", "bayes_pfl", "paper", "", 0, "", "", [0], 12, **facts, config_hash="", dataset_hash="", image_top=shares
     )
     scored = learner.score(features, NAMES)
     with PredictionWriter(tmp_path / "p", info) as writer:

@@ -25,7 +25,7 @@ def loaded(program: str) -> set[str]:
         "datasets.fetch",
         "datasets.index",
         "inference.predict",
-        "pipeline.code",
+        "pipeline.stage_code",
         "pipeline.leftovers",
         "tracking.loading",
         "tracking.journal",

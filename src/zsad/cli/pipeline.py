@@ -22,7 +22,7 @@ def add_commands(commands: Commands) -> None:
 
 def _code(_: argparse.Namespace) -> None:
     from zsad.config.params import load_params
-    from zsad.pipeline.code import write_code
+    from zsad.pipeline.stage_code import write_code
 
     write_code(load_params())
 

@@ -30,7 +30,7 @@ def _register(_: argparse.Namespace) -> None:
 
 
 def _models(_: argparse.Namespace) -> None:
-    from zsad.tracking.models import list_models
+    from zsad.tracking.registry import list_models
 
     print_table([model.row for model in list_models()])
 
@@ -38,7 +38,7 @@ def _models(_: argparse.Namespace) -> None:
 def _promote(arguments: argparse.Namespace) -> int:
     from zsad.config.params import load_params
     from zsad.evaluation.gate import gate
-    from zsad.tracking.models import promote
+    from zsad.tracking.promotions import promote
 
     verdict = gate(load_params(), arguments.against)
     if verdict.exit_code:

@@ -33,6 +33,11 @@ class Configuration:
         """Its block in params.yaml, for messages."""
         return f"{'few_shot' if self.shots else 'learners'}.{self.key}"
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether official weights stand in for training, on one source at least."""
+        return bool(self.imported or self.imported_per_source)
+
     def on(self, source: str) -> "OnSource":
         """What holds where the auxiliary source is `source`: constants may follow the source, never the target."""
         settings = {**self.settings, **self.per_source.get(source, {})}

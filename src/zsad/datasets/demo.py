@@ -12,7 +12,7 @@ from zsad.common.errors import UserError
 from zsad.config.schema import Block
 
 FACTS = Path(__file__).with_suffix(".yaml")
-DRAWING = "zsad_synthetic.benchmark"  # not installed with zsad: it stands beside it in the repository
+DRAWING = "zsad_synthetic.demo"  # not installed with zsad: it stands beside it in the repository
 
 
 class DemoSet(Block):

@@ -59,6 +59,7 @@ def build_manifest(key: str, params: DatasetParams, raw: Path) -> Manifest:
             *oddities(root, files, rows, facts, read.mask_rule),
         ),
         rows=tuple(rows),
+        source=params.source,
     )
 
 

@@ -12,10 +12,11 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from zsad.common.errors import UserError
-from zsad.datasets.images import IMAGE_SUFFIXES, in_threads, is_rotated_by_exif, mask_is_marked, read_image, read_mask
+from zsad.datasets.images import IMAGE_SUFFIXES, in_threads, is_rotated_by_exif, read_image
 from zsad.datasets.layouts import Item, fail, listed
 from zsad.datasets.layouts.base import SHOWN
 from zsad.datasets.manifest import Row
+from zsad.datasets.masks import mask_is_marked, read_mask
 
 PLACES = ("test", "ground_truth")  # folders in which a picture and its mask differ
 MASK_SUFFIX = "_mask"

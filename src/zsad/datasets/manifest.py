@@ -42,6 +42,7 @@ class Row:
 class Manifest:
     """A dataset as every later step sees it; `hash` changes with any pixel, mask, label, name or size.
 
+    source: the auxiliary set that params.yaml names for it, if any: predictions follow it.
     has_pixel_labels: every anomalous test picture has a mask, but for those whose mask is known to be unusable.
     """
 
@@ -57,6 +58,7 @@ class Manifest:
     counts: dict[str, dict[str, int]]
     notes: tuple[str, ...]
     rows: tuple[Row, ...]
+    source: str | None = None
 
     @cached_property
     def test(self) -> tuple[Row, ...]:
@@ -116,6 +118,7 @@ def _facts(manifest: Manifest) -> dict[str, Any]:
         "counts": manifest.counts,
         "hash": manifest.hash,
         "notes": list(manifest.notes),
+        "source": manifest.source,
     }
 
 

@@ -39,8 +39,7 @@ def _demo(params: Params) -> list[str]:
 
 def _imported(params: Params) -> list[str]:
     """Keys of the configurations whose weights are the authors' own."""
-    found = {key: params.configuration(key) for key in params.learners}
-    return [key for key, one in found.items() if one.imported or one.imported_per_source]
+    return [key for key in params.learners if params.configuration(key).is_imported]
 
 
 def summary(cells: Sequence[Cell]) -> dict[str, Any]:

@@ -59,6 +59,7 @@ def _info(predictor: Predictor, manifest: Manifest) -> PredictionInfo:
         source=None,
         shots=0,
         dataset=manifest.dataset,
+        domain=manifest.domain,
         seeds=[0],
         n_images=len(manifest.test),
         grid=learner.map_grid,

@@ -12,10 +12,10 @@ from typing import Any, Literal
 
 from zsad.common.errors import UserError
 from zsad.config.params import PARAMS_FILE, Params
-from zsad.evaluation.comparison import Cells, Change, Name, Tolerances, compare, lost_metrics, other_data, title
-from zsad.evaluation.history import cells_at, params_at, resolve
 from zsad.evaluation.metrics.names import METRICS
+from zsad.evaluation.regressions import Cells, Change, Name, Tolerances, compare, lost_metrics, other_data, title
 from zsad.evaluation.results import CELLS, cell_path, expected_cells, read_cell
+from zsad.evaluation.revisions import cells_at, params_at, resolve
 
 Status = Literal["passed", "regressed", "cannot_compare"]
 EXIT_CODES: dict[Status, int] = {"passed": 0, "regressed": 1, "cannot_compare": 2}

@@ -15,8 +15,8 @@ from zsad.common.errors import UserError
 from zsad.common.io import write_json
 from zsad.config.params import Params
 from zsad.config.schema import MetricsParams
-from zsad.datasets.images import read_mask, resize_mask_area, resize_mask_paper
 from zsad.datasets.manifest import Manifest, Row, load_manifest
+from zsad.datasets.masks import read_mask, resize_mask_area, resize_mask_paper
 from zsad.evaluation.metrics.histogram import CONNECTIVITY, PixelHistogram, Truth, truth_of
 from zsad.evaluation.metrics.image import image_metrics
 from zsad.evaluation.metrics.names import IMAGE_METRICS, METRICS, PIXEL_METRICS
@@ -171,7 +171,7 @@ def _cell(predictions: Predictions, manifest: Manifest, categories: dict[str, Ca
         "source": info.source,
         "shots": info.shots,
         "dataset": manifest.dataset,
-        "domain": manifest.domain,
+        "domain": info.domain,
         "n_images": len(manifest.test),
         "config_hash": info.config_hash,
         "dataset_hash": manifest.hash,

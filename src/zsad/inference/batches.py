@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from zsad.clip.backbone import ImageFeatures
-from zsad.clip.compute import choose_device, encode_images
+from zsad.clip.device import choose_device, encode_images
 from zsad.clip.inputs import iterate_images
 from zsad.common.progress import progress
 from zsad.common.seeding import seed_everything
@@ -45,6 +45,7 @@ def predict_seeds(models: Models, record: Record, manifest: Manifest, params: Pa
         source=record.training_set,
         shots=record.shots or 0,
         dataset=manifest.dataset,
+        domain=manifest.domain,
         seeds=list(models),
         n_images=len(manifest.test),
         grid=first.map_grid,

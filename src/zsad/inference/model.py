@@ -8,10 +8,9 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
 
-from zsad.clip.compute import encode_images
+from zsad.clip.device import choose_device, encode_images
 from zsad.clip.inputs import to_input
 from zsad.common.errors import UserError
 from zsad.datasets.images import DECODE_ERRORS, to_rgb
@@ -100,8 +99,7 @@ class Predictor:
 
 def load_checkpoint(path: Path, device: str = "auto") -> Predictor:
     """Predictor of a `.safetensors` checkpoint; its frozen CLIP is found by the hash the checkpoint holds."""
-    cuda = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    learners, header = checkpoint.load_all(path, device=torch.device("cuda" if cuda else "cpu"))
+    learners, header = checkpoint.load_all(path, device=choose_device(device))
     if header.protocol != "strict":
         raise UserError(f"{path}: trained under protocol `{header.protocol}`, which reads the target; not for use")
     return Predictor(learners, {c: known["prompt_name"] for c, known in (header.categories or {}).items()})

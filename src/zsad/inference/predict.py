@@ -10,6 +10,7 @@ from zsad.config.configuration import Configuration
 from zsad.config.params import Params
 from zsad.datasets.leaks import check_leaks
 from zsad.datasets.manifest import Manifest, load_manifest
+from zsad.inference.applicability import why_not_applicable
 from zsad.inference.stored import PREDICTIONS, PredictionInfo, write_not_applicable
 from zsad.training.record import Record, read_record
 
@@ -33,12 +34,6 @@ def predict(params: Params, key: str, dataset: str) -> None:
     predict_seeds(load_seeds(record, params), record, manifest, params, out)
 
 
-def why_not_applicable(record: Record, manifest: Manifest) -> str | None:
-    """Why predictions have no meaning on a dataset, or None: it was trained on, or has too few pictures to adapt to."""
-    trained_on_it = f"{record.learner} is trained on {manifest.dataset}"
-    return record.unused or (trained_on_it if record.training_set == manifest.dataset else None)
-
-
 def _without_models(configuration: Configuration, record: Record, manifest: Manifest, reason: str) -> PredictionInfo:
     return PredictionInfo(
         learner=configuration.key,
@@ -47,6 +42,7 @@ def _without_models(configuration: Configuration, record: Record, manifest: Mani
         source=None if configuration.shots else record.source,
         shots=configuration.shots,
         dataset=manifest.dataset,
+        domain=manifest.domain,
         seeds=[],
         n_images=len(manifest.test),
         grid=(0, 0),

@@ -49,6 +49,7 @@ class PredictionInfo:
     source: str | None
     shots: int
     dataset: str
+    domain: str
     seeds: list[int]
     n_images: int
     grid: tuple[int, int]

@@ -19,7 +19,8 @@ from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
 from zsad.clip.text import DeepTokens
 from zsad.config.schema import Protocol
 from zsad.learners.base import Batch, Learner, LearnerConfig, Scored
-from zsad.learners.shared.losses import segmentation_loss, two_way_logit
+from zsad.learners.shared.losses import segmentation_loss
+from zsad.learners.shared.similarity import two_way_logit
 
 
 class Config(LearnerConfig):

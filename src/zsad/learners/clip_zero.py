@@ -15,8 +15,8 @@ from pydantic import ConfigDict, Field
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
 from zsad.config.schema import Block, Protocol
 from zsad.learners.base import Scored
-from zsad.learners.shared.losses import two_way_logit
 from zsad.learners.shared.prompts import PromptEnsemble
+from zsad.learners.shared.similarity import two_way_logit
 
 
 class Config(Block):

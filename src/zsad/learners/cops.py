@@ -25,7 +25,8 @@ from zsad.clip.text import DeepTokens
 from zsad.common.errors import UserError
 from zsad.config.schema import Protocol
 from zsad.learners.base import Batch, Learner, LearnerConfig, Scored, Upsample
-from zsad.learners.shared.losses import dice_loss, segmentation_loss, two_way_logit
+from zsad.learners.shared.losses import dice_loss, segmentation_loss
+from zsad.learners.shared.similarity import two_way_logit
 
 CONTEXT, STATE, CLASS = 6, 6, 2  # learnable tokens of a prompt: positions 1-6, 7-12, 13-14; M = STATE
 

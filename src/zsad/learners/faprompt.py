@@ -28,7 +28,8 @@ from zsad.clip.text import DeepTokens, Prefix
 from zsad.common.errors import UserError
 from zsad.config.schema import Protocol
 from zsad.learners.base import Batch, Learner, LearnerConfig, Scored
-from zsad.learners.shared.losses import segmentation_loss, two_way_logit
+from zsad.learners.shared.losses import segmentation_loss
+from zsad.learners.shared.similarity import two_way_logit
 
 SQUEEZE = 16  # hidden width of the DAP network: its input's divided by this
 

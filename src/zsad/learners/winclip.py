@@ -18,8 +18,8 @@ from zsad.clip.windows import mean_over_windows
 from zsad.common.errors import UserError
 from zsad.config.schema import Block, Protocol
 from zsad.learners.base import Scored
-from zsad.learners.shared.losses import two_way_logit
 from zsad.learners.shared.prompts import PromptEnsemble
+from zsad.learners.shared.similarity import two_way_logit
 
 
 class Config(Block):

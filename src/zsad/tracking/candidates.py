@@ -8,7 +8,7 @@ from typing import Any
 from zsad.common.errors import UserError
 from zsad.common.io import file_sha256
 from zsad.config.params import Params
-from zsad.tracking.replay import Training, read_cells, target_means
+from zsad.tracking.history import Training, read_cells, target_means
 from zsad.training.record import CHECKPOINTS
 
 

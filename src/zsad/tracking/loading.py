@@ -32,11 +32,11 @@ def find_checkpoint(model: str) -> Path:
     if not is_model(model):
         raise UserError(f"{model}: no model; write models:/KEY@champion, runs:/RUN or the path of a {SUFFIX} file")
     if model.startswith("models:/"):
-        from zsad.tracking.models import resolve
+        from zsad.tracking.addresses import resolve
 
         return resolve(model)
     if model.startswith("runs:/"):
-        from zsad.tracking.models import resolve_run
+        from zsad.tracking.addresses import resolve_run
 
         return resolve_run(model)
     return Path(model)

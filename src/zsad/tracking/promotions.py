@@ -1,4 +1,4 @@
-"""Which checkpoints were promoted, kept so that a registry made anew has the same champions.
+"""Promoting a version to `champion`, and remembering it, so that a registry made anew has the same champions.
 
 metrics/promotions.json is committed: name of the model → what its versions said of themselves, the latest last. The
 checkpoint itself is kept in data/registry/promoted, because training overwrites its own.
@@ -11,9 +11,13 @@ from pathlib import Path
 
 from zsad.common.errors import UserError
 from zsad.common.io import atomic_path, file_sha256, read_json, write_json
+from zsad.evaluation.results import cell_path
+from zsad.tracking.addresses import resolve
 from zsad.tracking.candidates import Candidate
+from zsad.tracking.history import Training, read_trainings
 from zsad.tracking.journal import JOURNAL_DIR
-from zsad.tracking.replay import Training, read_trainings
+from zsad.tracking.registry import CHALLENGER, CHAMPION, by_alias
+from zsad.tracking.runs import open_store
 
 PROMOTIONS = Path("metrics/promotions.json")
 KEPT = Path("data/registry/promoted")
@@ -37,7 +41,27 @@ class Promotion:
         return KEPT / f"{self.sha256}.safetensors"
 
 
-def record_promotion(name: str, tags: Mapping[str, str], checkpoint: Path) -> None:
+def promote(name: str) -> str:
+    """Move alias `champion` to where `challenger` points; returns what was done.
+
+    Refused when the results on disk are not the challenger's: what the gate has let pass would be something else.
+    """
+    with open_store() as store:
+        new = by_alias(store, name, CHALLENGER)
+        results = cell_path(new.tags.get("learner", name), "any").parent
+        own = new.tags["source"] if new.tags.get("shots", "0") != "0" else "*"  # what is adapted serves one dataset
+        if new.tags["config_hash"] not in {read_json(cell)["config_hash"] for cell in results.glob(f"{own}.json")}:
+            raise UserError(f"{name}: {results} does not hold the challenger's results; run `dvc repro`")
+        old = store.client.get_registered_model(name).aliases.get(CHAMPION)
+        if moved := str(old) != str(new.version):
+            store.client.set_registered_model_alias(name, CHAMPION, new.version)
+    _record(name, new.tags, resolve(f"models:/{name}/{new.version}"))
+    if not moved:
+        return f"{name}: version {old} is champion already"
+    return f"{name}: champion is now version {new.version}" + (f" (was {old})" if old else "")
+
+
+def _record(name: str, tags: Mapping[str, str], checkpoint: Path) -> None:
     """Note a promotion, and keep its checkpoint; the same one again changes nothing."""
     new, past = Promotion(name, tags), _past()
     if not new.file.is_file():

@@ -23,10 +23,10 @@ from zsad.common.progress import log
 from zsad.config.params import Params
 from zsad.tracking import runs
 from zsad.tracking.candidates import Candidate, candidates, check_files, checkpoint_file
+from zsad.tracking.history import Training, current_trainings, measured, target_means
 from zsad.tracking.journal import now_ms
-from zsad.tracking.models import CHALLENGER, CHAMPION, model_id_of, versions_of
 from zsad.tracking.promotions import Promotion, promoted_candidate, promotions
-from zsad.tracking.replay import Training, current_trainings, measured, target_means
+from zsad.tracking.registry import CHALLENGER, CHAMPION, model_id_of, versions_of
 from zsad.tracking.runs import Store, open_store, run_of
 
 RECEIPT = Path("data/registry/receipt.json")

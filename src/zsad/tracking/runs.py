@@ -19,8 +19,7 @@ from typing import Any
 from zsad.common.errors import UserError
 from zsad.common.io import atomic_path, canonical_json, content_hash
 from zsad.config.params import Params
-from zsad.tracking.journal import JOURNAL_DIR, now_ms
-from zsad.tracking.replay import (
+from zsad.tracking.history import (
     Training,
     current_trainings,
     cut,
@@ -30,6 +29,7 @@ from zsad.tracking.replay import (
     read_trainings,
     target_means,
 )
+from zsad.tracking.journal import JOURNAL_DIR, now_ms
 from zsad.tracking.store import make_once, one_writer, probe, sqlite_path, store_uri, without_password
 
 # Set before MLflow is imported. One try of 8 s: a store that fails now is caught up with by a later sync.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from zsad.clip.backbone import FeatureSpec, ImageFeatures
-from zsad.clip.compute import encode_images
+from zsad.clip.device import encode_images
 from zsad.clip.inputs import normalised, read_pixels
 from zsad.common.errors import UserError
 from zsad.common.io import content_hash, read_tensors, write_tensors
@@ -27,10 +27,10 @@ from zsad.learners.base import Learner
 from zsad.learners.few_shot import FewShotLearner, Support
 from zsad.learners.lookup import check_settings
 from zsad.training.cell import Cell, Report, only_one, scratch_of
-from zsad.training.guards import check_clip_unchanged, check_finite, clip_sums
+from zsad.training.checks import check_clip_unchanged, check_finite, clip_sums
 from zsad.training.record import Record, write_unused
 from zsad.training.setup import Setup, set_up
-from zsad.training.support import Supports, draw_supports
+from zsad.training.support_set import Supports, draw_supports
 
 
 def adapt(params: Params, key: str, dataset: str, report: Report, seeds: Sequence[int] | None = None) -> bool:

@@ -10,9 +10,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from zsad.common.code_digest import digest
 from zsad.common.errors import UserError
 from zsad.common.io import atomic_directory, content_hash
-from zsad.common.source import digest
 from zsad.datasets.leaks import record_pictures
 from zsad.datasets.manifest import Row
 from zsad.learners.base import Learner

@@ -19,13 +19,14 @@ from PIL import Image
 from torch import Tensor
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
-from zsad.clip.compute import encode_images
+from zsad.clip.device import encode_images
 from zsad.clip.inputs import iterate_images, to_input
 from zsad.common.io import full_disk_named
 from zsad.common.progress import progress
 from zsad.common.seeding import derive_seed
-from zsad.datasets.images import WORKERS, in_threads, read_image, read_mask, resize_mask_paper
+from zsad.datasets.images import WORKERS, in_threads, read_image
 from zsad.datasets.manifest import Manifest, Row
+from zsad.datasets.masks import read_mask, resize_mask_paper
 from zsad.learners.base import Batch, Sample
 
 View = Callable[[Sample, Sequence[Callable[[], Sample]], np.random.Generator], Sample]  # Learner.view

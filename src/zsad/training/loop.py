@@ -18,8 +18,8 @@ from zsad.common.progress import log, progress
 from zsad.common.seeding import derive_seed, seed_everything
 from zsad.learners.base import Learner, Phase
 from zsad.training.cell import Report
+from zsad.training.checks import check_clip_unchanged, check_finite, clip_sums
 from zsad.training.features import SourceData
-from zsad.training.guards import check_clip_unchanged, check_finite, clip_sums
 
 
 @dataclass(frozen=True)

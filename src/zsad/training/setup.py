@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zsad.clip.backbone import Clip
-from zsad.clip.compute import choose_device
+from zsad.clip.device import choose_device
 from zsad.common.errors import UserError
 from zsad.common.seeding import derive_seed, seed_everything
 from zsad.config.configuration import Configuration

@@ -45,7 +45,7 @@ def test_the_users_mistakes_exit_with_2_and_name_the_remedy(
 def test_our_faults_exit_with_70_and_show_where(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("zsad.pipeline.code.write_code", lambda *_: 1 / 0)
+    monkeypatch.setattr("zsad.pipeline.stage_code.write_code", lambda *_: 1 / 0)
     assert cli.main(["code"]) == 70
     error = capsys.readouterr().err
     assert "ZeroDivisionError" in error

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from zsad.common.errors import UserError
-from zsad.datasets.images import read_image, read_mask, resize_mask_area, resize_mask_paper
+from zsad.datasets.images import read_image
+from zsad.datasets.masks import read_mask, resize_mask_area, resize_mask_paper
 
 
 def save(path: Path, array: np.ndarray, mode: str | None = None) -> Path:

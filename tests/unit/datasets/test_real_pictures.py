@@ -9,8 +9,8 @@ import pytest
 from zsad.clip.inputs import preprocess
 from zsad.config.schema import DatasetParams
 from zsad.datasets.fetch import fetch
-from zsad.datasets.images import read_mask, resize_mask_area
 from zsad.datasets.index import index
+from zsad.datasets.masks import read_mask, resize_mask_area
 
 REAL = Path(os.environ.get("ZSAD_REAL_DATA") or "/nonexistent")
 ROW = re.compile(r"^\| `(\w+)/(\w+)` \| (\d+) \+ (\d+)[^|]*\| (\d+)[^|]*\| (none|\d+)", re.MULTILINE)

@@ -13,7 +13,7 @@ import pytest
 from zsad.common.errors import UserError
 from zsad.config.params import Params
 from zsad.datasets.manifest import Manifest, Row, write_manifest
-from zsad.evaluation.metrics import exact
+from zsad.evaluation.metrics import reference as exact
 from zsad.evaluation.metrics.image import image_metrics
 from zsad.evaluation.metrics.names import IMAGE_METRICS, METRICS, PIXEL_METRICS
 from zsad.evaluation.score import score_cell
@@ -28,6 +28,7 @@ INFO = PredictionInfo(
     source="aux",
     shots=0,
     dataset="toy",
+    domain="toys",
     seeds=[0, 1, 5],
     n_images=1,
     grid=(GRID, GRID),

@@ -28,6 +28,7 @@ INFO = PredictionInfo(
     source="demo_source",
     shots=0,
     dataset="demo_object",
+    domain="demo_object",
     seeds=[0, 7],
     n_images=5,
     grid=(3, 4),

@@ -19,7 +19,7 @@ from zsad.learners.apt.guidance import average_precision, calibrate
 from zsad.learners.apt.views import enlarge, logits, meta_loss
 from zsad.learners.few_shot import Support
 from zsad.learners.lookup import build_config
-from zsad.training.guards import check_clip_unchanged, clip_sums
+from zsad.training.checks import check_clip_unchanged, clip_sums
 
 SHORT = {"epochs": 2, "round_epochs": 1, "synthetic": 8, "synthetic_batch": 4, "held_out": 4, "lr": 0.05}
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from tests.helpers import ROOT
-from zsad.pipeline.code import ENTRIES
+from zsad.pipeline.stage_code import ENTRIES
 
 TEXT = (ROOT / "dvc.yaml").read_text()
 STAGES: dict[str, Any] = {name: stage.get("do", stage) for name, stage in yaml.safe_load(TEXT)["stages"].items()}

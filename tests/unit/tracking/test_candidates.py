@@ -10,7 +10,7 @@ from zsad.config.params import Params
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.results import FIELDS, cell_path
 from zsad.tracking.candidates import candidates
-from zsad.tracking.replay import current_trainings
+from zsad.tracking.history import current_trainings
 from zsad.training.record import CHECKPOINTS
 
 SOURCES = ("aux_b", "aux_a")

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from zsad.common.errors import UserError
+from zsad.tracking.history import Training, flatten, read_trainings, target_means
 from zsad.tracking.journal import Journal, lineage, read_events, system_sample
-from zsad.tracking.replay import Training, flatten, read_trainings, target_means
 
 START: dict[str, Any] = {
     "learner": "cops",

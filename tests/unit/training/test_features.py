@@ -10,8 +10,8 @@ import torch
 from tests.helpers.workplace import workplace as prepared
 from zsad.clip.backbone import FeatureSpec, load_clip
 from zsad.clip.inputs import preprocess
-from zsad.datasets.images import resize_mask_paper
 from zsad.datasets.manifest import load_manifest
+from zsad.datasets.masks import resize_mask_paper
 from zsad.learners.lookup import build_config, learner_class
 from zsad.training.features import SourceData
 

@@ -14,9 +14,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from zsad.datasets.images import read_image, read_mask
+from zsad.datasets.images import read_image
 from zsad.datasets.layouts.base import NORMAL, Files, Layout, Options, Reading, stem_of
 from zsad.datasets.layouts.mvtec import MVTEC_LIKE, MvtecLike
+from zsad.datasets.masks import read_mask
 
 DEFECT = "defect"
 TABLE = "crops.csv"

@@ -17,8 +17,8 @@ from zsad.common.errors import UserError
 from zsad.common.io import file_sha256
 from zsad.common.progress import log
 from zsad.datasets.transport.download import Download, DownloadError
-from zsad.datasets.transport.drive import download_from_drive
 from zsad.datasets.transport.formats import archive_format, read_head, wrong_content
+from zsad.datasets.transport.google_drive import download_from_drive
 from zsad.datasets.transport.kaggle import download_from_kaggle
 from zsad.datasets.transport.lockfile import Seen, recall, record
 from zsad.datasets.transport.members import incomplete

@@ -1,6 +1,6 @@
 """Anomalies that APT makes for itself: noise and foreign texture on random regions of the object in a normal picture.
 
-Not a method: learners/apt.py is built from it. A region is the object's share of a union of rectangles, thin lines and
+Part of the method in `__init__`. A region is the object's share of a union of rectangles, thin lines and
 Perlin blobs. In training it gets Gaussian noise in cells of several sizes; two other families, a transplanted piece of
 the picture and multiplicative noise, are held out to judge the meta-prompt. Ranges are a reconstruction
 (docs/methods/apt.md). Pictures are float32 RGB [S, S, 3] in [0, 1], masks bool [S, S]; all numbers come from the

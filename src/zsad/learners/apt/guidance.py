@@ -1,6 +1,6 @@
 """How APT's learned prompts and its meta-prompt correct each other.
 
-Not a method: learners/apt.py is built from it. The gradient of the synthetic anomalies loses what opposes the
+Part of the method in `__init__`. The gradient of the synthetic anomalies loses what opposes the
 meta-prompt (form of ProGrad, Zhu et al., ICCV 2023, arXiv 2205.14865); after a round the meta-prompt follows the
 learned prompts a little, if that keeps it general (a reconstruction: docs/methods/apt.md). Shapes: D joint width.
 """

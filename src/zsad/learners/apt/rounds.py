@@ -1,6 +1,6 @@
 """APT's training: rounds of epochs over synthetic views, with a meta-prompt that guides and, between rounds, follows.
 
-Not a method: learners/apt.py is built from it. Only the two contexts are trained. Losses are functions of one vector,
+Part of the method in `__init__`. Only the two contexts are trained. Losses are functions of one vector,
 the difference of the two text features, so both gradients are taken there and sent through one graph of the text tower.
 """
 

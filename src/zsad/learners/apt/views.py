@@ -1,6 +1,6 @@
 """What APT learns from: frozen features of clean and synthetic pictures, and the losses on them.
 
-Not a method: learners/apt.py is built from it. With two prompts every softmax depends on the difference of their
+Part of the method in `__init__`. With two prompts every softmax depends on the difference of their
 features alone, so all logits of a view are one product with that direction. Map and image share a tensor of tokens.
 Shapes: V views, N = g·g patches, D joint width, s side of masks, S image side.
 """

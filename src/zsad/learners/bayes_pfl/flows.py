@@ -1,6 +1,6 @@
 """Prompt-flow distributions of Bayes-PFL: a diagonal Gaussian pushed through planar flows (Rezende & Mohamed 2015).
 
-Not a method: learners/bayes_pfl.py is built from it. Parameter names are the official state dict's.
+Part of the method in `__init__`. Parameter names are the official state dict's.
 Shapes: N distributions (images, or 1), R samples of each, D width, K flows.
 """
 

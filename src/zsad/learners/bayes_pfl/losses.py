@@ -1,4 +1,4 @@
-"""Loss terms of Bayes-PFL that no other method has. Not a method: learners/bayes_pfl.py is built from it.
+"""Loss terms of Bayes-PFL that no other method has. Part of the method in `__init__`.
 
 Shapes: N images, H × W pixels, B prompts of a bank, D width; masks are 1 where anomalous.
 """

@@ -1,4 +1,4 @@
-"""Prompts of Bayes-PFL through the frozen text tower. Not a method: learners/bayes_pfl.py is built from it.
+"""Prompts of Bayes-PFL through the frozen text tower. Part of the method in `__init__`.
 
 A prompt is `SOT context state name EOT`, without article or full stop.
 Shapes: N images, R samples, B prompts, 2 polarities, T tokens, C text width, D joint width.

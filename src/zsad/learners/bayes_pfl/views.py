@@ -1,6 +1,6 @@
 """Random views of source pictures, as Bayes-PFL's official training makes them (albumentations 1.3.1 defaults).
 
-Not a method: learners/bayes_pfl.py is built from it. Steps, each with probability one half: turn by up to 30°, turn by
+Part of the method in `__init__`. Steps, each with probability one half: turn by up to 30°, turn by
 quarters, brightness and contrast, Gaussian noise, and one of three: box blur, colour jitter, Gaussian blur.
 Pictures are uint8 RGB [H, W, 3], masks bool [H, W]; all numbers come from the generator that is passed in.
 """

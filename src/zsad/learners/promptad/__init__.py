@@ -30,7 +30,7 @@ from zsad.learners.few_shot import FewShotLearner, Support
 from zsad.learners.promptad.losses import alignment, contrast, triplet, triplet_over_patches
 from zsad.learners.promptad.phrases import WITH, abnormal_states
 from zsad.learners.promptad.prompts import Contexts, TextFeatures, encode_prompts, prompt_tree
-from zsad.learners.shared.losses import two_way_logit
+from zsad.learners.shared.similarity import two_way_logit
 
 LR_END = 1e-5
 OFFICIAL_MAP_SIDE = 400  # pixels: the size of the official maps, off which `paper` reads the memory's best value

@@ -3,7 +3,6 @@
 Shapes: B batch, H×W pixels; `p_BHW` is the probability of *anomalous*, `mask_BHW` is 1 where anomalous.
 """
 
-import torch
 from torch import Tensor
 
 
@@ -26,13 +25,3 @@ def dice_loss(p_BHW: Tensor, mask_BHW: Tensor, smooth: float = 1.0) -> Tensor:
 def segmentation_loss(p_BHW: Tensor, mask_BHW: Tensor) -> Tensor:
     """Focal + Dice of the anomalous map + Dice of the normal map (AnomalyCLIP eq. for L_local)."""
     return focal_loss(p_BHW, mask_BHW) + dice_loss(p_BHW, mask_BHW) + dice_loss(1 - p_BHW, 1 - mask_BHW)
-
-
-def two_way_logit(features: Tensor, text_normal: Tensor, text_anomalous: Tensor, temperature: float) -> Tensor:
-    """Log-odds of *anomalous* in a two-way softmax over cosine similarities.
-
-    features [B, …, D] (any norm), text [B or 1, D] (unit norm) → [B, …]; sigmoid of it is the softmax's second entry.
-    """
-    direction = (text_anomalous - text_normal) / temperature  # [B or 1, D]
-    direction = direction.reshape(direction.shape[0], *([1] * (features.dim() - 2)), -1)
-    return (torch.nn.functional.normalize(features, dim=-1) * direction).sum(-1)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from zsad.learners.base import Learner
-from zsad.training.official.layout import Layout, parameters, projections, prompts
+from zsad.training.official.contents import Layout, parameters, projections, prompts
 
 SETTINGS: dict[str, Any] = {}
 

@@ -8,7 +8,7 @@ an image classifier as it was initialised, biases 0, and are refused until `--se
 from typing import Any
 
 from zsad.learners.base import Learner
-from zsad.training.official.layout import Caution, Layout, Shape, parameters
+from zsad.training.official.contents import Caution, Layout, Shape, parameters
 
 SETTINGS: dict[str, Any] = {}
 STATES = ("PFL_normal", "PFL_abnormal")

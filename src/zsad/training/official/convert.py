@@ -28,11 +28,11 @@ from zsad.learners.base import Learner, LearnerConfig
 from zsad.learners.lookup import learner_class
 from zsad.training import checkpoint
 from zsad.training.checkpoint import Header
-from zsad.training.official.layout import Layout
+from zsad.training.official.contents import Layout
 
 IMPORTED = Path("data/imported")
 MAPPINGS = Path(__file__).parent
-OURS = ("convert", "layout", "reuse")  # what here is no mapping
+OURS = ("contents", "convert", "reuse")  # what here is no mapping
 TOLERANCE = 1e-6  # of stored embeddings of CLIP
 SHOWN = 12  # misfits of a kind that a message lists
 

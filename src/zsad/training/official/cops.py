@@ -8,7 +8,7 @@ defaults, are assumed and said to be.
 from typing import Any
 
 from zsad.learners.base import Learner
-from zsad.training.official.layout import Caution, Layout, parameters
+from zsad.training.official.contents import Caution, Layout, parameters
 
 SETTINGS: dict[str, Any] = {}
 KEYED = Caution(

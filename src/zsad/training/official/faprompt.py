@@ -7,7 +7,7 @@ used so (`--set dap_selection=topk` for the other). An older variant has one abn
 from typing import Any
 
 from zsad.learners.base import Learner
-from zsad.training.official.layout import Layout, parameters, projections, prompts
+from zsad.training.official.contents import Layout, parameters, projections, prompts
 
 SETTINGS: dict[str, Any] = {"dap_selection": "first"}
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from zsad.evaluation.metrics import exact
+from zsad.evaluation.metrics import reference as exact
 from zsad.evaluation.metrics.histogram import BINS, PixelHistogram, bin_of, truth_of
 from zsad.evaluation.metrics.names import PIXEL_METRICS
 from zsad.inference.maps import decode_logits, encode_logits, sigmoid, to_logits

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from zsad.learners.cops import patch_segmentation_loss
-from zsad.learners.shared.losses import dice_loss, focal_loss, segmentation_loss, two_way_logit
+from zsad.learners.shared.losses import dice_loss, focal_loss, segmentation_loss
+from zsad.learners.shared.similarity import two_way_logit
 
 P = torch.tensor([[[0.9, 0.2], [0.4, 0.5]]])
 MASK = torch.tensor([[[1.0, 0.0], [1.0, 0.0]]])

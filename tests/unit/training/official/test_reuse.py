@@ -15,7 +15,8 @@ from zsad.common.errors import UserError
 from zsad.common.io import content_hash, file_sha256, read_json, read_tensors
 from zsad.config.params import load_params
 from zsad.datasets.manifest import load_manifest
-from zsad.inference.predict import predict, why_not_applicable
+from zsad.inference.applicability import why_not_applicable
+from zsad.inference.predict import predict
 from zsad.training import checkpoint
 from zsad.training.official.convert import import_official
 from zsad.training.record import CHECKPOINTS, RECORD, read_record

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zsad_synthetic.benchmark.canvas import (
+from zsad_synthetic.demo.canvas import (
     FULL,
     blob,
     blur,
@@ -22,9 +22,9 @@ from zsad_synthetic.benchmark.canvas import (
     stroke,
     wander,
 )
-from zsad_synthetic.benchmark.cells import hexagonal, scattered
-from zsad_synthetic.benchmark.numbers import Dice
-from zsad_synthetic.benchmark.scenes import Drawing
+from zsad_synthetic.demo.cellular import hexagonal, scattered
+from zsad_synthetic.demo.integer_math import Dice
+from zsad_synthetic.demo.scenes import Drawing
 
 CLOTH = [(112, 74, 44), (58, 78, 52), (44, 56, 92), (170, 128, 58), (104, 38, 48), (128, 120, 108)]
 CORKS = [(190, 140, 90), (176, 132, 92), (196, 154, 104), (170, 120, 76)]

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from zsad_synthetic.benchmark.numbers import UNIT, Dice, cosine, length, sine
+from zsad_synthetic.demo.integer_math import UNIT, Dice, cosine, length, sine
 
 SIDE = 256  # canvas pixels; the picture has half as many
 QUARTER = 4  # distance units per canvas pixel

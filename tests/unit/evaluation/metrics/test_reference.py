@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import auc, average_precision_score, precision_recall_curve, roc_auc_score
 
-from zsad.evaluation.metrics import exact
+from zsad.evaluation.metrics import reference as exact
 from zsad.evaluation.metrics.names import PIXEL_METRICS
 
 RANDOM = np.random.default_rng(3)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from zsad.common import source
+from zsad.common import code_digest as source
 
 MODULE = """
 import os

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.helpers.gate_cases import CELL_LIMITS, MEAN_LIMITS, make_cell
-from zsad.evaluation.comparison import compare
 from zsad.evaluation.metrics.names import METRICS
+from zsad.evaluation.regressions import compare
 
 CELL_VALUES = st.one_of(st.none(), st.floats(0, 1))
 GRIDS = st.dictionaries(

@@ -12,9 +12,9 @@ from zsad.common.errors import UserError
 from zsad.config.schema import DatasetParams
 from zsad.datasets.demo import demo_sets
 from zsad.datasets.index import build_manifest
-from zsad_synthetic import benchmark as demo
-from zsad_synthetic.benchmark.numbers import Dice, angle_of, cosine, root, sine
-from zsad_synthetic.benchmark.sets import SETS
+from zsad_synthetic import demo
+from zsad_synthetic.demo.integer_math import Dice, angle_of, cosine, root, sine
+from zsad_synthetic.demo.sets import SETS
 
 KEYS = sorted(SETS)
 Pictures = Mapping[str, tuple[np.ndarray, np.ndarray | None]]

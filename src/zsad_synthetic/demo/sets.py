@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from zsad_synthetic.benchmark import medical, objects, source, textures
-from zsad_synthetic.benchmark.numbers import Dice
-from zsad_synthetic.benchmark.scenes import Drawing
+from zsad_synthetic.demo import medical, objects, textures
+from zsad_synthetic.demo import source_set as source
+from zsad_synthetic.demo.integer_math import Dice
+from zsad_synthetic.demo.scenes import Drawing
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from zsad.datasets.manifest import Manifest, Row
-from zsad.training.support import draw_supports
+from zsad.training.support_set import draw_supports
 
 
 def row(name: str, category: str = "gear", split: str = "train", label: int = 0, pixels: str = "") -> Row:

@@ -8,9 +8,9 @@ import numpy as np
 from PIL import Image
 
 from zsad.datasets.demo import demo_set
-from zsad_synthetic.benchmark.canvas import finish, finish_mask
-from zsad_synthetic.benchmark.numbers import Dice
-from zsad_synthetic.benchmark.sets import CLASSES, DEFECTS, SETS, Category
+from zsad_synthetic.demo.canvas import finish, finish_mask
+from zsad_synthetic.demo.integer_math import Dice
+from zsad_synthetic.demo.sets import CLASSES, DEFECTS, SETS, Category
 
 __all__ = ["CLASSES", "DEFECTS", "draw", "generate", "pictures"]
 

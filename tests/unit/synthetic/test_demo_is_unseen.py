@@ -1,6 +1,6 @@
 """The demo benchmark holds nothing that the embedded CLIP was pretrained on, and nothing that a source shows."""
 
-from zsad_synthetic import benchmark as demo
+from zsad_synthetic import demo
 from zsad_synthetic.pretraining import world
 
 

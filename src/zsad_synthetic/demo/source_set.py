@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zsad_synthetic.benchmark.canvas import (
+from zsad_synthetic.demo.canvas import (
     FULL,
     QUARTER,
     blob,
@@ -27,9 +27,9 @@ from zsad_synthetic.benchmark.canvas import (
     stroke,
     wander,
 )
-from zsad_synthetic.benchmark.cells import scattered
-from zsad_synthetic.benchmark.numbers import TURN, Dice
-from zsad_synthetic.benchmark.scenes import Drawing, bench, drop_shadow
+from zsad_synthetic.demo.cellular import scattered
+from zsad_synthetic.demo.integer_math import TURN, Dice
+from zsad_synthetic.demo.scenes import Drawing, bench, drop_shadow
 
 YARNS = [(206, 190, 158), (224, 220, 208), (150, 154, 148), (92, 116, 148), (136, 150, 116), (176, 122, 104)]
 CEMENTS = [(206, 202, 194), (150, 148, 144), (92, 94, 98), (216, 200, 176), (160, 174, 170)]

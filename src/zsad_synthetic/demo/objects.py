@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zsad_synthetic.benchmark.canvas import (
+from zsad_synthetic.demo.canvas import (
     FULL,
     QUARTER,
     blob,
@@ -23,8 +23,8 @@ from zsad_synthetic.benchmark.canvas import (
     smooth_noise,
     stroke,
 )
-from zsad_synthetic.benchmark.numbers import TURN, Dice, angle_of, cosine, length
-from zsad_synthetic.benchmark.scenes import Drawing, bench, drop_shadow, metal
+from zsad_synthetic.demo.integer_math import TURN, Dice, angle_of, cosine, length
+from zsad_synthetic.demo.scenes import Drawing, bench, drop_shadow, metal
 
 METALS = [(150, 152, 158), (176, 146, 84), (104, 104, 110), (168, 120, 92), (196, 198, 200)]
 GLASS = [(214, 216, 214), (226, 212, 170), (196, 208, 214), (236, 232, 220)]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zsad_synthetic.benchmark.canvas import (
+from zsad_synthetic.demo.canvas import (
     FULL,
     QUARTER,
     SIDE,
@@ -24,9 +24,9 @@ from zsad_synthetic.benchmark.canvas import (
     stroke,
     wander,
 )
-from zsad_synthetic.benchmark.cells import scattered
-from zsad_synthetic.benchmark.numbers import TURN, Dice, length
-from zsad_synthetic.benchmark.scenes import Drawing
+from zsad_synthetic.demo.cellular import scattered
+from zsad_synthetic.demo.integer_math import TURN, Dice, length
+from zsad_synthetic.demo.scenes import Drawing
 
 FUNDI = [(176, 84, 44), (190, 100, 52), (160, 66, 38), (148, 78, 48), (198, 112, 70)]
 STROMA = [(226, 168, 196), (214, 150, 188), (232, 184, 204), (218, 160, 180)]

@@ -1,20 +1,24 @@
 """The stage `code`: what each stage's code is, as one small file a stage, or a stage and a configuration or dataset.
 
 DVC compares files, and would run everything again for a comment in a file that everything reads. So this stage depends
-on the whole source tree and writes digests (zsad.common.source) to data/code; the others depend on theirs there:
+on the whole source tree and writes digests (zsad.common.code_digest) to data/code; the others depend on theirs there:
 
     data/code/<stage>.json                      weights, backbones, score, aggregate, register
     data/code/<stage>/<dataset>.json            fetch, index
     data/code/<stage>/<configuration>.json      train, adapt, predict: with the method, which DVC cannot look up
+
+Beside the digest of a stage that covers many keys stands what of params.yaml it reads of them (`grid`), so that a
+setting of one learner runs its own cells, and not every stage that knows of the learner.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from zsad.common.code_digest import SOURCE, made_of
 from zsad.common.errors import UserError
 from zsad.common.io import atomic_directory, file_sha256, write_json
-from zsad.common.source import SOURCE, made_of
+from zsad.config.configuration import Configuration
 from zsad.config.params import Params
 from zsad.config.schema import DatasetParams
 from zsad.learners.lookup import methods
@@ -40,7 +44,7 @@ APART = (  # decides no result:
     "zsad.datasets.licences",
     "zsad.datasets.transport",
 )
-DEMO = "zsad_synthetic.benchmark"
+DEMO = "zsad_synthetic.demo"
 EMBEDDED = SOURCE / "zsad/clip/embedded"
 CATALOGUE = SOURCE / "zsad/datasets/entries"
 SERVED = "zsad.tracking.serving"
@@ -55,34 +59,50 @@ def write_code(params: Params, out: Path = CODE) -> None:
 
 def _digests(params: Params) -> Iterator[tuple[str, dict[str, Any]]]:
     """(name of the file, its content) of every digest that params.yaml asks for."""
+    configurations = {key: params.configuration(key) for key in params.configurations}
     data = [EMBEDDED / "weights.safetensors", EMBEDDED / "open_clip_config.json"]
     yield "weights", _digest("weights", data=data)
-    for stage in ("backbones", "score", "aggregate"):
-        yield stage, _digest(stage)
-    yield "register", _digest("register", SERVED)
+    yield "backbones", _digest("backbones", grid={key: one.backbone_key for key, one in configurations.items()})
+    yield "score", _digest("score")
+    yield "aggregate", _digest("aggregate", grid=_tables(params))
+    models = {key: _models(params, one) for key, one in configurations.items()}
+    yield "register", _digest("register", SERVED, grid=[list(params.sources), models])
     for key, block in params.datasets.items():
         yield f"fetch/{key}", _digest("fetch", *([DEMO] if block.kind == "demo" else []))
         yield f"index/{key}", _digest("index", data=_entry(key, block))
-    for key in params.configurations:
-        method = f"zsad.learners.{_method(params, key)}"
-        for stage in ("adapt" if key in params.few_shot else "train", "predict"):
-            yield f"{stage}/{key}", _digest(stage, method)
+    for key, one in configurations.items():
+        method = _module(one)
+        yield f"{'adapt' if one.shots else 'train'}/{key}", _digest("adapt" if one.shots else "train", method)
+        yield f"predict/{key}", _digest("predict", method, grid=None if one.shots else sorted(params.sources))
 
 
-def _digest(stage: str, *named: str, data: Iterable[Path] = ()) -> dict[str, Any]:
-    """What a stage is made of: its modules and those `named`, and package data."""
+def _digest(stage: str, *named: str, data: Iterable[Path] = (), grid: Any = None) -> dict[str, Any]:
+    """What a stage is made of: its modules and those `named`, package data, what it reads of the grid's keys."""
     files: Mapping[str, str] = {path.relative_to(SOURCE).as_posix(): file_sha256(path)[:16] for path in data}
-    return {"modules": made_of(ENTRIES[stage], *named, apart=APART), **({"data": files} if files else {})}
+    told = {"modules": made_of(ENTRIES[stage], *named, apart=APART), "data": files, "grid": grid}
+    return {name: value for name, value in told.items() if value}
 
 
-def _method(params: Params, key: str) -> str:
-    configuration = params.configuration(key)
+def _tables(params: Params) -> list[Any]:
+    """Rows and columns of the tables in their order, and what is said about them."""
+    rows = [[key, params.configuration(key).is_imported] for key in params.configurations]
+    return [rows, [[key, block.kind] for key, block in params.datasets.items()]]
+
+
+def _models(params: Params, one: Configuration) -> list[Any]:
+    """Whether a configuration is registered, and with which source: of each dataset, in their order."""
+    served = params.datasets if params.sources or one.shots else ()
+    return [one.protocol, [[dataset, one.source_for(params, dataset)] for dataset in served]]
+
+
+def _module(configuration: Configuration) -> str:
+    """Module of the method, which must exist."""
     if configuration.method not in methods():
         known = ", ".join(methods())
         raise UserError(
             f"params.yaml: {configuration.where}: method {configuration.method!r} does not exist; there are: {known}"
         )
-    return configuration.method
+    return f"zsad.learners.{configuration.method}"
 
 
 def _entry(key: str, block: DatasetParams) -> list[Path]:

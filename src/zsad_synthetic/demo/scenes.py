@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from zsad_synthetic.benchmark.canvas import (
+from zsad_synthetic.demo.canvas import (
     Colour,
     blur,
     cover,
@@ -14,7 +14,7 @@ from zsad_synthetic.benchmark.canvas import (
     shade,
     smooth_noise,
 )
-from zsad_synthetic.benchmark.numbers import Dice
+from zsad_synthetic.demo.integer_math import Dice
 
 Drawing = tuple[np.ndarray, np.ndarray]  # canvas, and coverage of the defect
 BENCHES: list[Colour] = [

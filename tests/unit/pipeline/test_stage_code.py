@@ -10,7 +10,7 @@ from tests.helpers import ROOT
 from zsad.common.io import read_json
 from zsad.config.params import Params, load_params
 from zsad.learners.lookup import methods
-from zsad.pipeline.code import write_code
+from zsad.pipeline.stage_code import write_code
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def test_one_digest_a_stage_and_a_key(params: Params, digests: Mapping[str, dict
     [
         ("zsad.clip.attention", {"train", "adapt", "predict"}),
         ("zsad.training.loop", {"train"}),
-        ("zsad.training.support", {"adapt"}),
+        ("zsad.training.support_set", {"adapt"}),
         ("zsad.inference.batches", {"predict"}),
         ("zsad.inference.maps", {"predict", "score"}),
         ("zsad.evaluation.metrics.histogram", {"score"}),
@@ -54,9 +54,9 @@ def test_one_digest_a_stage_and_a_key(params: Params, digests: Mapping[str, dict
         ("zsad.evaluation.gate", set()),
         ("zsad.cli.main", set()),
         ("zsad.config.params", set()),
-        ("zsad.pipeline.code", set()),
+        ("zsad.pipeline.stage_code", set()),
         ("zsad.datasets.transport.download", set()),
-        ("zsad_synthetic.benchmark.textures", {"fetch"}),
+        ("zsad_synthetic.demo.textures", {"fetch"}),
     ],
 )
 def test_a_module_is_in_the_stages_that_read_it(

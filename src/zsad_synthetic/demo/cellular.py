@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from zsad_synthetic.benchmark.canvas import QUARTER, SIDE
-from zsad_synthetic.benchmark.numbers import Dice, root
+from zsad_synthetic.demo.canvas import QUARTER, SIDE
+from zsad_synthetic.demo.integer_math import Dice, root
 
 _FAR = 1 << 30
 
