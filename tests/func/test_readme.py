@@ -1,4 +1,4 @@
-"""Every command of the README, run as it stands there, in the order in which it stands there."""
+"""Every command of the README and of the pages in docs/, run as it stands there."""
 
 import csv
 import json
@@ -17,14 +17,17 @@ import yaml
 from tests.helpers.repository import ROOT, SMALL, Repo, make_repo, write_official
 
 README = (ROOT / "README.md").read_text()
-COMMANDS = [
-    line.split("#")[0].strip()
-    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
-    for line in block.splitlines()
-]
+PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """The code blocks of a page in one language; `console` blocks want something that is not at hand."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+COMMANDS = [line.split("#")[0].strip() for block in blocks(README, "bash") for line in block.splitlines()]
 IN_CI = ["make repro", "make test"]  # .ci/run calls them
 ON_A_GPU = ["make paper"]  # and needs downloads: not exercised
-LARGER_TESTS = ["make slow", "make gpu"]  # of minutes, and of a GPU: not exercised
 DEMO = "{kind: demo, path: src/zsad/datasets/demo.yaml}"
 README_SIZE = (
     *SMALL,
@@ -42,21 +45,10 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Repo:
 def test_the_list_of_commands_is_the_readmes() -> None:
     told = [
         *IN_CI,
-        "dvc repro",
-        "zsad models",
-        "zsad gate --against HEAD",
-        "dvc exp run -S learners.cops.lr=0.0005",
         "zsad predict models:/cops@champion photos/ --out predictions",
-        "zsad import cops epoch_10.pth",
-        "zsad predict models:/apt_2shot__demo_texture@champion photos/ --category cork",
-        "zsad profile apply profiles/folder.yaml"
-        " datasets.my_source.path=/data/source datasets.my_parts.path=/data/parts",
-        "dvc repro",
-        "zsad datasets",
-        "zsad fetch --all --dry-run",
-        "zsad fetch brainmri --accept-licence brainmri",
+        "dvc exp run -S learners.cops.lr=0.0005",
+        "zsad gate --against HEAD",
         *ON_A_GPU,
-        *LARGER_TESTS,
     ]
     assert told == COMMANDS
 
@@ -85,6 +77,24 @@ def test_own_pictures(repo: Repo) -> None:
     assert sorted(path.name for path in (repo.path / "predictions").iterdir()) == [
         "000.png.heatmap.png", "000.png.overlay.png", "001.png.heatmap.png", "001.png.overlay.png", "scores.csv",
     ]  # fmt: skip
+
+
+def test_a_heatmap_in_a_notebook(repo: Repo) -> None:
+    (program,) = blocks(README, "python")
+    shown = 'model.overlay("photos/000.png", result)'
+    assert shown in program
+    repo.run("python", "-c", program.replace(shown, f"{shown}.save('shown.png')"))
+    assert (repo.path / "shown.png").read_bytes() == (repo.path / "predictions/000.png.overlay.png").read_bytes()
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_of_docs(repo: Repo, page: str) -> None:
+    """Shell and Python as they stand there; a page's Python is one program."""
+    text = (ROOT / "docs" / page).read_text()
+    for block in blocks(text, "bash"):
+        repo.run("bash", "-euo", "pipefail", "-c", block)
+    if program := "\n".join(blocks(text, "python")):
+        repo.run("python", "-c", program)
 
 
 def test_official_weights(repo: Repo) -> None:

@@ -22,7 +22,7 @@ from zsad.common.io import content_hash, read_tensors, write_tensors
 from zsad.common.progress import log, progress
 from zsad.common.seeding import derive_seed, seed_everything
 from zsad.config.params import Params
-from zsad.datasets.manifest import Row, load_manifest
+from zsad.datasets.manifest import Manifest, Row, load_manifest
 from zsad.learners.base import Learner
 from zsad.learners.few_shot import FewShotLearner, Support
 from zsad.learners.lookup import check_settings
@@ -50,13 +50,14 @@ def adapt(params: Params, key: str, dataset: str, report: Report, seeds: Sequenc
         write_unused(Record(key, dataset, configuration.hash(params), reason))
         log(f"{key} on {dataset}: nothing to adapt to: {reason}")
         return False
-    with only_one("adapt", key, manifest.dataset):
-        _adapt(set_up(params, configuration, configuration.settings, manifest), supports, report)
+    with only_one("adapt", key, dataset):
+        _adapt(set_up(params, configuration, configuration.settings), manifest, supports, report)
     return True
 
 
-def _adapt(setup: Setup, supports: Supports, report: Report) -> None:
+def _adapt(setup: Setup, manifest: Manifest, supports: Supports, report: Report) -> None:
     record = setup.record(
+        manifest,
         list(supports.by_seed),
         trained=setup.method.trained,
         support=supports.paths,
@@ -65,7 +66,7 @@ def _adapt(setup: Setup, supports: Supports, report: Report) -> None:
     cell = Cell(record, report, [row for drawn in supports.by_seed.values() for rows in drawn.values() for row in rows])
     cell.announce(setup.configuration.shots * len(next(iter(supports.by_seed.values()))))
     with scratch_of(record, "adapt") as scratch, cell.checkpoints() as save:
-        one = _Adaptation(setup, scratch, report)
+        one = _Adaptation(setup, manifest, scratch, report)
         for seed, drawn in supports.by_seed.items():
             label = f"{one.where}, seed {seed}"
             learners = {c: one.learner(c, rows, seed) for c, rows in progress(drawn.items(), len(drawn), label)}
@@ -79,6 +80,7 @@ class _Adaptation:
     """What the categories and seeds of a cell share."""
 
     setup: Setup
+    manifest: Manifest
     scratch: Path
     report: Report
     frozen: dict[str, int] = field(init=False)
@@ -89,7 +91,7 @@ class _Adaptation:
     @property
     def where(self) -> str:
         """The cell, for messages."""
-        return f"{self.setup.configuration.where} on {self.setup.manifest.dataset}"
+        return f"{self.setup.configuration.where} on {self.manifest.dataset}"
 
     def learner(self, category: str, rows: Sequence[Row], seed: int) -> Learner:
         """The model of one category under one seed: adapted now, or as an interrupted run left it."""
@@ -106,7 +108,7 @@ class _Adaptation:
 
     def _support(self, spec: FeatureSpec, rows: Sequence[Row], seed: int) -> Support:
         side, resize_first = self.setup.clip.image_size, self.setup.configuration.protocol == "paper"
-        pixels = np.stack([read_pixels(self.setup.manifest.root / row.path, side, resize_first) for row in rows])
+        pixels = np.stack([read_pixels(self.manifest.root / row.path, side, resize_first) for row in rows])
         category = rows[0].category
         encode, own_seed = partial(self._encode, spec), derive_seed("adapt", seed, category)
         return Support(torch.from_numpy(pixels), category, rows[0].prompt_name, encode, own_seed)

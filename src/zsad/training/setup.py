@@ -1,4 +1,4 @@
-"""What a train or adapt cell starts from, read once: method, typed settings, data and the frozen CLIP."""
+"""What a train or adapt cell starts from, whatever its data: method, typed settings and the frozen CLIP."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,11 @@ from zsad.training.record import Record
 
 @dataclass(frozen=True)
 class Setup:
-    """settings: the method's, typed; manifest: of the source or the few-shot target; backbone: identity of `clip`."""
+    """settings: the method's, typed; backbone: identity of `clip`, as checkpoints tell it."""
 
     params: Params
     configuration: Configuration
     settings: LearnerConfig
-    manifest: Manifest
     clip: Clip
     backbone: Mapping[str, Any]
 
@@ -41,16 +40,16 @@ class Setup:
         except UserError as error:
             raise UserError(f"params.yaml: {one.where}: {error}") from error
 
-    def record(self, seeds: Sequence[int], **more: Any) -> Record:
-        """The cell's record, without files yet."""
+    def record(self, manifest: Manifest, seeds: Sequence[int], **more: Any) -> Record:
+        """The cell's record, without files yet; `manifest`: of the source, or of the few-shot target."""
         one = self.configuration
         return Record(
             learner=one.key,
-            source=self.manifest.dataset,
+            source=manifest.dataset,
             config_hash=one.hash(self.params),
             method=one.method,
             protocol=one.protocol,
-            dataset_hash=self.manifest.hash,
+            dataset_hash=manifest.hash,
             seeds=list(seeds),
             settings=self.settings.model_dump(mode="json"),
             backbone=self.backbone,
@@ -59,9 +58,9 @@ class Setup:
         )
 
 
-def set_up(params: Params, configuration: Configuration, settings: Mapping[str, Any], manifest: Manifest) -> Setup:
+def set_up(params: Params, configuration: Configuration, settings: Mapping[str, Any]) -> Setup:
     """Check the settings and load CLIP onto the device of params.yaml; from here on kernels are deterministic."""
     seed_everything(derive_seed("features"), params.deterministic)  # before the first kernel: CUDA reads it once
     typed = build_config(configuration.method, dict(settings), configuration.where)
     clip, backbone = load_configured_clip(configuration, choose_device(params.device))
-    return Setup(params, configuration, typed, manifest, clip, backbone)
+    return Setup(params, configuration, typed, clip, backbone)

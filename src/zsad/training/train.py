@@ -39,12 +39,12 @@ def train(params: Params, key: str, source: str, report: Report, seeds: Sequence
         log(f"{key} on {source}: nothing to train: {here.unused}")
         return False
     manifest = load_manifest(source)
-    with only_one("train", key, manifest.dataset):
+    with only_one("train", key, source):
         if here.imported:
             copy_imported(params, configuration, here, manifest, chosen[0], report)
         else:
             _check_labels(configuration, manifest)
-            _train(set_up(params, configuration, here.settings, manifest), chosen, report)
+            _train(set_up(params, configuration, here.settings), manifest, chosen, report)
     return True
 
 
@@ -54,14 +54,14 @@ def _check_labels(configuration: Configuration, manifest: Manifest) -> None:
         raise UserError(f"{where}: training needs anomalous test images with masks; it has none")
 
 
-def _train(setup: Setup, seeds: list[int], report: Report) -> None:
-    trained, pictures = setup.method.trained, setup.manifest.trainable
-    record = setup.record(seeds if trained else seeds[:1], trained=trained)
+def _train(setup: Setup, manifest: Manifest, seeds: list[int], report: Report) -> None:
+    trained, pictures = setup.method.trained, manifest.trainable
+    record = setup.record(manifest, seeds if trained else seeds[:1], trained=trained)
     cell = Cell(record, report, pictures if trained else ())
     cell.announce(len(pictures))
     deterministic = setup.params.deterministic
     with scratch_of(record, "train") as scratch, cell.checkpoints() as save:
-        trainer = _trainer(setup, scratch, report) if trained else None
+        trainer = _trainer(setup, manifest, scratch, report) if trained else None
         for seed in record.seeds:
             seed_everything(derive_seed("init", seed), deterministic)
             learner = setup.learner()
@@ -71,9 +71,9 @@ def _train(setup: Setup, seeds: list[int], report: Report) -> None:
             save(seed, learner)
 
 
-def _trainer(setup: Setup, scratch: Path, report: Report) -> Trainer:
+def _trainer(setup: Setup, manifest: Manifest, scratch: Path, report: Report) -> Trainer:
     """The source with its frozen features, ready to train on."""
     params, configuration, learner = setup.params, setup.configuration, setup.learner()
-    data = SourceData(setup.manifest, setup.clip, scratch / "features", learner.views, learner.view)
+    data = SourceData(manifest, setup.clip, scratch / "features", learner.views, learner.view)
     data.encode(learner.spec, params.batch_size, params.precision, resize_first=configuration.protocol == "paper")
     return Trainer(data, scratch, params.deterministic, report, configuration.where)

@@ -31,11 +31,11 @@ def copy_imported(
     path = Path(here.imported or "")
     origin = _header(configuration, path)
     _check_settings(configuration, here, origin, path)
-    setup = set_up(params, configuration, origin.settings, manifest)
+    setup = set_up(params, configuration, origin.settings)
     _check_backbone(configuration, setup.backbone, origin, path)
     learner, _ = checkpoint.load(path, setup.clip)
     official = origin.imported or {}
-    record = setup.record([seed], trained=True, imported=official["sha256"])
+    record = setup.record(manifest, [seed], trained=True, imported=official["sha256"])
     cell = Cell(record, report, manifest.trainable)
     cell.announce(0, imported=official["sha256"])
     with cell.checkpoints() as save:
