@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zsad.evaluation.evaluate import evaluate
     from zsad.inference.model import Predictor, Result
     from zsad.tracking.loading import load
-    from zsad.tracking.registry import RegisteredModel, list_models
+    from zsad.tracking.versions import RegisteredModel, list_models
 
 # Before torch loads OpenMP: threads that spin while they wait make a busy CPU 20 to 40 times slower (measured on two
 # cores with one other process running), and cost nothing to put to sleep on an idle one.
@@ -32,8 +32,8 @@ _ROOMS = {
     "Predictor": "zsad.inference.model",
     "Result": "zsad.inference.model",
     "load": "zsad.tracking.loading",
-    "RegisteredModel": "zsad.tracking.registry",
-    "list_models": "zsad.tracking.registry",
+    "RegisteredModel": "zsad.tracking.versions",
+    "list_models": "zsad.tracking.versions",
 }
 
 

@@ -133,7 +133,7 @@ EDITS = {
     "a line of score": ("evaluation/score.py", "count = max(1, ", "count = max(1, 0 + ", SCORE),
     "a line of the table": ("evaluation/leaderboard.py", '"# Leaderboard"', '"# The leaderboard"', {"aggregate"}),
     "a line of the registration": (
-        "tracking/registration.py",
+        "tracking/register.py",
         "    chosen = candidates(params, trainings)\n",
         "    chosen = candidates(params, list(trainings))\n",
         {"register"},

@@ -22,13 +22,14 @@ from tests.helpers.tracking_cases import KEYS, SPEED, make_cell, start_journal, 
 from zsad.common.errors import UserError
 from zsad.common.io import file_sha256, read_json
 from zsad.config.params import Params, load_params
-from zsad.tracking import registration, store
+from zsad.tracking import register as registration
 from zsad.tracking import runs as tracking
+from zsad.tracking import store
 from zsad.tracking.addresses import resolve, resolve_run
 from zsad.tracking.journal import journal_path
 from zsad.tracking.promotions import KEPT, PROMOTIONS, promote
-from zsad.tracking.registration import register
-from zsad.tracking.registry import list_models
+from zsad.tracking.register import register
+from zsad.tracking.versions import list_models
 
 SEND = (
     "import sys; from pathlib import Path; from zsad.tracking.runs import send; sys.exit(not send(Path(sys.argv[1])))"

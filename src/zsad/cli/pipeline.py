@@ -1,7 +1,6 @@
-"""`zsad code`, `backbones`, `leftovers`, `profile`: what the pipeline itself needs, and params.yaml."""
+"""`zsad code`, `backbones`, `leftovers`: what the pipeline itself needs."""
 
 import argparse
-from pathlib import Path
 
 from zsad.cli.parsing import Commands, add_command
 
@@ -13,11 +12,7 @@ def add_commands(commands: Commands) -> None:
     leftovers = add_command(
         commands, "leftovers", _leftovers, "files of keys that params.yaml no longer has; nothing is deleted"
     )
-    leftovers.add_argument("--remove", action="store_true", help="delete them")
-    profile = add_command(commands, "profile", _profile, "overlay a profile on params.yaml; comments stay")
-    profile.add_argument("action", choices=["apply"])
-    profile.add_argument("file", type=Path)
-    profile.add_argument("assignments", nargs="*", metavar="KEY=VALUE")
+    leftovers.add_argument("--remove", action="store_true", help="delete them, training journals included")
 
 
 def _code(_: argparse.Namespace) -> None:
@@ -44,9 +39,3 @@ def _leftovers(arguments: argparse.Namespace) -> None:
         remove(found)
     elif found:
         print("zsad leftovers --remove deletes them")
-
-
-def _profile(arguments: argparse.Namespace) -> None:
-    from zsad.config.profiles import apply_profile
-
-    apply_profile(arguments.file, arguments.assignments)

@@ -22,7 +22,7 @@ def add_commands(commands: Commands) -> None:
 
 def _register(_: argparse.Namespace) -> None:
     from zsad.config.params import load_params
-    from zsad.tracking.registration import register
+    from zsad.tracking.register import register
 
     params = load_params()
     for key, receipt in register(params).items():
@@ -30,7 +30,7 @@ def _register(_: argparse.Namespace) -> None:
 
 
 def _models(_: argparse.Namespace) -> None:
-    from zsad.tracking.registry import list_models
+    from zsad.tracking.versions import list_models
 
     print_table([model.row for model in list_models()])
 
@@ -51,6 +51,6 @@ def _promote(arguments: argparse.Namespace) -> int:
 
 def _track(_: argparse.Namespace) -> None:
     from zsad.config.params import load_params
-    from zsad.tracking.registration import rebuild
+    from zsad.tracking.register import rebuild
 
     print(*rebuild(load_params()), sep="\n")

@@ -1,4 +1,4 @@
-"""`zsad weights`, `train`, `adapt`, `import`: frozen CLIPs, and checkpoints."""
+"""`zsad train`, `adapt`, `import`: checkpoints."""
 
 import argparse
 from pathlib import Path
@@ -17,8 +17,7 @@ there, as our own would not be. With one file for each source, write per_source:
 
 
 def add_commands(commands: Commands) -> None:
-    """The commands of weights and training."""
-    add_command(commands, "weights", _weights, "prepare the frozen CLIP `backbones.KEY`", "key")
+    """The commands of training."""
     train = add_command(
         commands, "train", _train, "train a configuration on an auxiliary source, all seeds", "key", "source"
     )
@@ -40,13 +39,6 @@ def add_commands(commands: Commands) -> None:
         metavar="NAME=VALUE",
         help="a setting of the method that official files do not hold, such as pool=3 for cops; may be repeated",
     )
-
-
-def _weights(arguments: argparse.Namespace) -> None:
-    from zsad.clip.weights import WEIGHTS, prepare
-    from zsad.config.params import load_params
-
-    prepare(load_params().backbone(arguments.key), WEIGHTS / arguments.key)
 
 
 def _train(arguments: argparse.Namespace) -> None:

@@ -4,10 +4,12 @@ Shapes: B batch, S image side in pixels, N = g·g patches, C vision width, D joi
 """
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -160,6 +162,13 @@ class Clip:
     @property
     def joint_width(self) -> int:
         return self.image.projection.shape[1]
+
+
+def encode_images(clip: Clip, images: np.ndarray, spec: FeatureSpec, precision: str) -> ImageFeatures:
+    """One batch [b, 3, S, S] through the frozen image tower; `bf16` runs it under autocast, features stay float32."""
+    context = torch.autocast(clip.device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+    with context:
+        return clip.image.encode(torch.from_numpy(images).to(clip.device), spec)
 
 
 def load_clip(

@@ -11,8 +11,8 @@ from zsad.common.errors import UserError
 from zsad.datasets.catalogue import Entry, Source, catalogue
 from zsad.datasets.images import IMAGE_SUFFIXES
 from zsad.datasets.layouts import Files
-from zsad.datasets.layouts.listing import list_images
 from zsad.datasets.licences import ACCEPTED, accept, is_accepted, require_accepted
+from zsad.datasets.listing import list_images
 from zsad.datasets.official import READ_SUFFIXES, is_known_form
 from zsad.datasets.transport.access import access_named
 from zsad.datasets.transport.extract import extract, unpacking_into

@@ -102,7 +102,8 @@ class Entry(Block):
     mask_threshold: foreground is grey value > 127 or > 0. unusable_masks: stems of pictures whose mask is empty.
     categories: folder → name in prompts (empty: every folder under its own name). expected: category →
     [normal, anomalous] pictures of the test split, null: not published; total: their sums. papers: whose printed rows
-    this set stands for. unverified: facts that nobody has checked against the files.
+    this set stands for. unverified: facts that nobody has checked against the files. role, source, split and papers are
+    for people: no code reads them.
     """
 
     title: str

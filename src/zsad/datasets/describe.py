@@ -150,7 +150,7 @@ def _on_disk(key: str, block: DatasetParams, raw: Path, manifest: Path, places: 
         return "indexed" if (manifest / FACTS_FILE).is_file() else "fetched"
     if block.kind == "demo":
         return ""
-    if not block.path.endswith(".yaml"):
+    if not is_entry_file(block.path):
         return "folder" if Path(block.path).is_dir() else ""
     identifier, _ = official_entry(key, block)
     kept = (path for place in (places.store, places.drop) for path in (place / identifier).rglob("*"))

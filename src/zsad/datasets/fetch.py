@@ -14,8 +14,8 @@ from zsad.datasets.catalogue import FOLDER, Entry, catalogued, is_entry_file
 from zsad.datasets.demo import draw
 from zsad.datasets.images import IMAGE_SUFFIXES
 from zsad.datasets.layouts import Files, mvtec_layout
-from zsad.datasets.layouts.listing import list_images
 from zsad.datasets.layouts.mvtec import MVTEC_LIKE, MvtecLike
+from zsad.datasets.listing import list_images
 from zsad.datasets.official import READ_SUFFIXES, cut_if_needed, official_entry, read_official
 from zsad.datasets.transport.access import access_named, ended_by_sigterm
 from zsad.datasets.transport.extract import extract, is_text
@@ -141,7 +141,7 @@ def _write_inventory(root: Path, where: str, directory: Path, suffixes: tuple[st
     files = list_images(root, suffixes)
     if not files:
         raise UserError(
-            f"{where}: {root}: no pictures in this folder ({', '.join(IMAGE_SUFFIXES)}); see the layout in the README"
+            f"{where}: {root}: no pictures there ({', '.join(IMAGE_SUFFIXES)}); docs/datasets.md has the layout"
         )
     if unfit := [name for name in files if not is_text(name)]:
         raise UserError(f"{where}: {root}: the name of {unfit[0]!r} is not UTF-8; rename it")

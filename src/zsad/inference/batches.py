@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from zsad.clip.backbone import ImageFeatures
-from zsad.clip.device import choose_device, encode_images
+from zsad.clip.backbone import ImageFeatures, encode_images
+from zsad.clip.device import choose_device
 from zsad.clip.inputs import iterate_images
 from zsad.common.progress import progress
 from zsad.common.seeding import seed_everything

@@ -10,7 +10,7 @@ from zsad.common.errors import UserError
 from zsad.common.io import atomic_path
 from zsad.common.progress import progress
 from zsad.datasets.images import IMAGE_SUFFIXES
-from zsad.datasets.layouts.listing import list_images
+from zsad.datasets.listing import list_images
 from zsad.inference.model import Predictor, Result, open_picture
 
 COLUMNS = ("path", "score", "label", "threshold", "error")

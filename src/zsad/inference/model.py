@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from zsad.clip.device import choose_device, encode_images
+from zsad.clip.backbone import encode_images
+from zsad.clip.device import choose_device
 from zsad.clip.inputs import to_input
 from zsad.common.errors import UserError
 from zsad.datasets.images import DECODE_ERRORS, to_rgb

@@ -34,7 +34,7 @@ ENTRIES = {  # where each stage begins
     "predict": "zsad.inference.predict",
     "score": "zsad.evaluation.score",
     "aggregate": "zsad.evaluation.aggregate",
-    "register": "zsad.tracking.registration",
+    "register": "zsad.tracking.register",
 }
 APART = (  # decides no result:
     "zsad.config.params",  # the values of params.yaml are dependencies themselves

@@ -16,8 +16,8 @@ from zsad.tracking.addresses import resolve
 from zsad.tracking.candidates import Candidate
 from zsad.tracking.history import Training, read_trainings
 from zsad.tracking.journal import JOURNAL_DIR
-from zsad.tracking.registry import CHALLENGER, CHAMPION, by_alias
 from zsad.tracking.runs import open_store
+from zsad.tracking.versions import CHALLENGER, CHAMPION, by_alias
 
 PROMOTIONS = Path("metrics/promotions.json")
 KEPT = Path("data/registry/promoted")
@@ -53,11 +53,11 @@ def promote(name: str) -> str:
         if new.tags["config_hash"] not in {read_json(cell)["config_hash"] for cell in results.glob(f"{own}.json")}:
             raise UserError(f"{name}: {results} does not hold the challenger's results; run `dvc repro`")
         old = store.client.get_registered_model(name).aliases.get(CHAMPION)
-        if moved := str(old) != str(new.version):
-            store.client.set_registered_model_alias(name, CHAMPION, new.version)
-    _record(name, new.tags, resolve(f"models:/{name}/{new.version}"))
-    if not moved:
+    _record(name, new.tags, resolve(f"models:/{name}/{new.version}"))  # first: what is not noted would be undone
+    if str(old) == str(new.version):
         return f"{name}: version {old} is champion already"
+    with open_store() as store:
+        store.client.set_registered_model_alias(name, CHAMPION, new.version)
     return f"{name}: champion is now version {new.version}" + (f" (was {old})" if old else "")
 
 

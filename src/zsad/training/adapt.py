@@ -14,8 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zsad.clip.backbone import FeatureSpec, ImageFeatures
-from zsad.clip.device import encode_images
+from zsad.clip.backbone import FeatureSpec, ImageFeatures, encode_images
 from zsad.clip.inputs import normalised, read_pixels
 from zsad.common.errors import UserError
 from zsad.common.io import content_hash, read_tensors, write_tensors

@@ -65,7 +65,7 @@ def scratch_of(record: Record, stage: str) -> Iterator[Path]:
 
     Emptied when the block ends well.
     """
-    code = digest(f"zsad.training.{stage}", f"zsad.learners.{record.method}")
+    code = digest(f"zsad.training.{stage}", f"zsad.learners.{record.method}", apart=["zsad.config"])
     folder = SCRATCH / stage / record.learner / record.source
     yield folder / content_hash([record.header, record.seeds, record.support, code])
     shutil.rmtree(folder, ignore_errors=True)

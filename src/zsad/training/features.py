@@ -18,8 +18,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
-from zsad.clip.device import encode_images
+from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures, encode_images
 from zsad.clip.inputs import iterate_images, to_input
 from zsad.common.io import full_disk_named
 from zsad.common.progress import progress

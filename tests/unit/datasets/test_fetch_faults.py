@@ -17,7 +17,7 @@ from zsad.common.errors import UserError
 from zsad.config.schema import DatasetParams
 from zsad.datasets.catalogue import FOLDER, catalogue, is_entry_file, read_entry
 from zsad.datasets.fetch import fetch
-from zsad.datasets.layouts.listing import list_images
+from zsad.datasets.listing import list_images
 from zsad.datasets.official import official_entry
 from zsad.datasets.transport.access import TERMINATED
 

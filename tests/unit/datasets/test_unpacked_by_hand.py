@@ -18,7 +18,7 @@ from zsad.datasets.archives import Places, plans, unpacked_by_hand
 from zsad.datasets.catalogue import Entry, catalogue, read_entry
 from zsad.datasets.fetch import fetch
 from zsad.datasets.layouts import Files
-from zsad.datasets.layouts.listing import list_images
+from zsad.datasets.listing import list_images
 from zsad.datasets.official import READ_SUFFIXES, read_official
 
 THREE = {

@@ -22,7 +22,7 @@ from pydantic import ConfigDict, Field
 from torch import Tensor, nn
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures, PositionResize
-from zsad.clip.text_tree import TokenTree
+from zsad.clip.token_tree import TokenTree
 from zsad.common.errors import UserError
 from zsad.config.schema import Block, Protocol
 from zsad.learners.base import Scored, scaled

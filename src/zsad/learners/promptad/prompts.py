@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zsad.clip.text import TextTower
-from zsad.clip.text_tree import TokenTree, encode_tree, grow_tree
+from zsad.clip.token_tree import TokenTree, encode_tree, grow_tree
 from zsad.learners.few_shot import check_length
 
 

@@ -8,7 +8,7 @@ an image classifier as it was initialised, biases 0, and are refused until `--se
 from typing import Any
 
 from zsad.learners.base import Learner
-from zsad.training.official.contents import Caution, Layout, Shape, parameters
+from zsad.training.official.contents import Caution, Contents, Shape, parameters
 
 SETTINGS: dict[str, Any] = {}
 STATES = ("PFL_normal", "PFL_abnormal")
@@ -18,7 +18,7 @@ FIRST_STAGE = (
 )
 
 
-def layout(learner: Learner) -> Layout:
+def layout(learner: Learner) -> Contents:
     """Our parameters, some with axes of length 1; repeated encoders; decoders, heads and a classifier left out."""
     width, vision = learner.clip.text.width, learner.clip.image.class_embedding.shape[0]
     trained = parameters(learner) | _with_official_axes(learner)
@@ -36,7 +36,7 @@ def layout(learner: Learner) -> Layout:
     unused |= {name: shape for name, shape in classifier.items() if name not in trained}
     biases = tuple(name for name in classifier if name in trained and name.endswith(".bias"))
     late = Caution(biases, FIRST_STAGE)
-    return Layout(top="MyModel", trained=trained, copies=copies, unused=unused, late=late)
+    return Contents(top="MyModel", trained=trained, copies=copies, unused=unused, late=late)
 
 
 def _with_official_axes(learner: Learner) -> dict[str, Shape]:

@@ -25,7 +25,7 @@ class Caution:
 
 
 @dataclass(frozen=True)
-class Layout:
+class Contents:
     """Names and shapes of all tensors below the one top-level key `top`.
 
     trained: becomes our parameter of that name, whose shape may lack axes of length 1. frozen: must equal these

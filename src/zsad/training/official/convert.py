@@ -28,7 +28,7 @@ from zsad.learners.base import Learner, LearnerConfig
 from zsad.learners.lookup import learner_class
 from zsad.training import checkpoint
 from zsad.training.checkpoint import Header
-from zsad.training.official.contents import Layout
+from zsad.training.official.contents import Contents
 
 IMPORTED = Path("data/imported")
 MAPPINGS = Path(__file__).parent
@@ -79,7 +79,7 @@ def import_official(
     config = _config(method, {**mapping.SETTINGS, **given})
     key = _backbone_key(params, backbone)
     learner, identity = _build(params, method, config, key)
-    layout: Layout = mapping.layout(learner)
+    layout: Contents = mapping.layout(learner)
     tensors = convert(learner, layout, file, f"backbones.{key}")
     learner.draw(torch.Generator().manual_seed(derive_seed("draws", 0)))
     learner.restore({**learner.checkpoint(), **tensors}, file)
@@ -121,7 +121,7 @@ def _write(learner: Learner, header: Header) -> Path:
         return temporary.replace(IMPORTED / f"{header.method}_{digest[:12]}.safetensors")
 
 
-def _assumed(layout: Layout, settings: dict[str, Any], given: dict[str, Any]) -> str:
+def _assumed(layout: Contents, settings: dict[str, Any], given: dict[str, Any]) -> str:
     missing = [f"{name} {settings[name]}" for name in layout.keyed.names if name not in given]
     return f"{', '.join(missing)}: {layout.keyed.remedy}" if missing else ""
 
@@ -172,7 +172,7 @@ def _build(params: Params, method: str, config: LearnerConfig, key: str) -> tupl
         ) from error
 
 
-def convert(learner: Learner, layout: Layout, file: Path, backbone: str) -> dict[str, Tensor]:
+def convert(learner: Learner, layout: Contents, file: Path, backbone: str) -> dict[str, Tensor]:
     """Our parameters from an official file that holds exactly what `layout` says; anything else is refused by name."""
     state = read_official(file, layout.top)
     problems = _misfits(state, layout)
@@ -228,7 +228,7 @@ def _is_plain(value: Any) -> bool:
     )
 
 
-def _misfits(state: dict[str, Tensor], layout: Layout) -> list[str]:
+def _misfits(state: dict[str, Tensor], layout: Contents) -> list[str]:
     """Tensors that are missing, unknown, of another shape or kind, not finite, or unlike what they repeat."""
     shapes, unlike = layout.shapes, []
     for name in sorted(shapes.keys() & state):

@@ -8,7 +8,7 @@ defaults, are assumed and said to be.
 from typing import Any
 
 from zsad.learners.base import Learner
-from zsad.training.official.contents import Caution, Layout, parameters
+from zsad.training.official.contents import Caution, Contents, parameters
 
 SETTINGS: dict[str, Any] = {}
 KEYED = Caution(
@@ -18,6 +18,6 @@ KEYED = Caution(
 )
 
 
-def layout(learner: Learner) -> Layout:
+def layout(learner: Learner) -> Contents:
     """Contexts, queries, extractor, decoder and deep tokens, under our names."""
-    return Layout(top="prompt_learner", trained=parameters(learner), keyed=KEYED)
+    return Contents(top="prompt_learner", trained=parameters(learner), keyed=KEYED)

@@ -7,19 +7,19 @@ used so (`--set dap_selection=topk` for the other). An older variant has one abn
 from typing import Any
 
 from zsad.learners.base import Learner
-from zsad.training.official.contents import Layout, parameters, projections, prompts
+from zsad.training.official.contents import Contents, parameters, projections, prompts
 
 SETTINGS: dict[str, Any] = {"dap_selection": "first"}
 
 
-def layout(learner: Learner) -> Layout:
+def layout(learner: Learner) -> Contents:
     """Learned tokens, the patch network, deep tokens; embeddings and ids of the prompts; unread projections."""
     text, config = learner.clip.text, learner.config
     normal, abnormal = "N " * config.normal_tokens, "A " * config.abnormal_tokens
     anomalous = [f"{normal}{abnormal}damaged object."] * config.prompts
     trained = parameters(learner)
     sets = sum(name.startswith("compound_prompts_text.") for name in trained)
-    return Layout(
+    return Contents(
         top="prompt_learner",
         trained=trained,
         frozen=prompts(text, "pos", [f"{normal}object."], config.normal_tokens)

@@ -13,7 +13,6 @@ from zsad.common.errors import UserError
 from zsad.tracking.runs import Store, open_store
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-SEED_TAG = "zsad.checkpoint.seed_"  # of a run: sha256 of the checkpoint of each seed
 
 
 @dataclass(frozen=True)

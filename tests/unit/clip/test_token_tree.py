@@ -2,7 +2,7 @@
 
 import torch
 
-from zsad.clip.text_tree import encode_tree, grow_tree
+from zsad.clip.token_tree import encode_tree, grow_tree
 
 A, B, C, D = 320, 321, 322, 323
 SOT, EOT = 49406, 49407

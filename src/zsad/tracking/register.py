@@ -26,8 +26,8 @@ from zsad.tracking.candidates import Candidate, candidates, check_files, checkpo
 from zsad.tracking.history import Training, current_trainings, measured, target_means
 from zsad.tracking.journal import now_ms
 from zsad.tracking.promotions import Promotion, promoted_candidate, promotions
-from zsad.tracking.registry import CHALLENGER, CHAMPION, model_id_of, versions_of
 from zsad.tracking.runs import Store, open_store, run_of
+from zsad.tracking.versions import CHALLENGER, CHAMPION, model_id_of, versions_of
 
 RECEIPT = Path("data/registry/receipt.json")
 SERVING = Path(__file__).with_name("serving.py")
