@@ -21,20 +21,11 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from zsad.clip.embedded import loader as embedded
+from zsad.learners.shared.prompts import ANOMALOUS_STATES, NORMAL_STATES
 from zsad_synthetic.pretraining import model, tokens
 from zsad_synthetic.pretraining.stream import views
 from zsad_synthetic.pretraining.world import HELD_OUT, render
 
-NORMAL = [
-    "{}",
-    "flawless {}",
-    "perfect {}",
-    "unblemished {}",
-    "{} without flaw",
-    "{} without defect",
-    "{} without damage",
-]
-ANOMALOUS = ["damaged {}", "{} with flaw", "{} with defect", "{} with damage"]
 FRAMES = [
     "a photo of a {}.",
     "a close-up photo of the {}.",
@@ -80,7 +71,7 @@ def load(checkpoint: Path | None = None) -> open_clip.CLIP:
 def state_axis(network: open_clip.CLIP, noun: str) -> Tensor:
     """[C] difference of the normalised anomalous and normal prompt ensembles."""
     means = []
-    for states in (NORMAL, ANOMALOUS):
+    for states in (NORMAL_STATES, ANOMALOUS_STATES):
         texts = tokens.encode([frame.format(state.format(noun)) for frame in FRAMES for state in states])
         means.append(F.normalize(model.encode_text(network, *map(torch.as_tensor, texts)).mean(0), dim=-1))
     return means[1] - means[0]
