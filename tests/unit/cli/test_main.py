@@ -67,6 +67,18 @@ def test_fetch_index_and_datasets(capsys: pytest.CaptureFixture[str]) -> None:
     (row,) = [line for line in table.splitlines() if line.startswith("demo_medical")]
     assert "indexed" in row
     assert "image + pixel" in row
+    assert table.splitlines()[-1] == "35 published sets are in the catalogue: zsad datasets --all"
+
+
+def test_the_catalogue_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["datasets", "--all"]) == 0
+    head, _, *rows = capsys.readouterr().out.splitlines()
+    assert len(rows) == 35
+    assert head.split() == ["id", "title", "domain", "pictures", "labels", "fetched", "licence"]
+    (visa,) = [row for row in rows if row.startswith("visa ")]
+    assert all(
+        told in visa for told in ("VisA", "industrial", "962 normal, 1200 anomalous", "image + pixel", "download")
+    )
 
 
 def test_a_contract_is_no_method(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:

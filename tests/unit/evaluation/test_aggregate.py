@@ -133,6 +133,21 @@ def test_leaderboard_markdown(cells: None) -> None:
     assert "- scan: undefined, and in no mean: I-AUROC, I-AP, I-F1-max in 1 of 1 categories (cops)" in text
 
 
+def test_imported_weights_are_marked(cells: None) -> None:
+    raw = make_params().model_dump()
+    raw["learners"]["cops"] |= {"imported": "data/imported/cops_x.safetensors", "source": "steel"}
+    raw["sources"] = {"steel": {}}
+    aggregate(Params.model_validate(raw))
+    names = {
+        line.split("|")[1].strip()
+        for line in Path("metrics/leaderboard.md").read_text().splitlines()[8:]
+        if "|" in line
+    }
+    assert {"cops: official weights", "clip_zero"} <= names
+    assert "cops" not in names
+    assert "official" not in Path("metrics/leaderboard.csv").read_text()  # its columns are fixed
+
+
 def test_demo_numbers_are_labelled(cells: None) -> None:
     aggregate(make_params(kind="demo"))
     line = "**Demo data** (scan, steel, wood): procedurally drawn; not comparable with published numbers."
