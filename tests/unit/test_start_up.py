@@ -28,7 +28,7 @@ def loaded(program: str) -> set[str]:
         "pipeline.stage_code",
         "pipeline.leftovers",
         "tracking.loading",
-        "tracking.journal",
+        "tracking.recording",
     ],
 )
 def test_light_stages_start_without_torch_and_mlflow(module: str) -> None:

@@ -43,18 +43,18 @@ def add_commands(commands: Commands) -> None:
 
 def _train(arguments: argparse.Namespace) -> None:
     from zsad.config.params import load_params
-    from zsad.tracking.journal import journalled
+    from zsad.tracking.recording import recorded
     from zsad.training.train import train
 
-    journalled(train, load_params(), arguments.key, arguments.source, arguments.seed)
+    recorded(train, load_params(), arguments.key, arguments.source, arguments.seed)
 
 
 def _adapt(arguments: argparse.Namespace) -> None:
     from zsad.config.params import load_params
-    from zsad.tracking.journal import journalled
+    from zsad.tracking.recording import recorded
     from zsad.training.adapt import adapt
 
-    journalled(adapt, load_params(), arguments.key, arguments.dataset, arguments.seed)
+    recorded(adapt, load_params(), arguments.key, arguments.dataset, arguments.seed)
 
 
 def _import(arguments: argparse.Namespace) -> None:

@@ -19,7 +19,6 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ import psutil
 
 from zsad.common.errors import UserError
 from zsad.common.io import canonical_json
-from zsad.config.params import Params
 
 JOURNAL_DIR = Path("data/journal")
 MIB = 2**20
@@ -117,21 +115,6 @@ def lineage(root: Path = Path()) -> dict[str, str]:
         "dvc.lock.md5": hashlib.md5(lock.read_bytes(), usedforsecurity=False).hexdigest() if lock.is_file() else None,
     }
     return {name: value for name, value in facts.items() if value}
-
-
-def journalled(run: Callable[..., bool], params: Params, key: str, source: str, seed: int | None = None) -> None:
-    """Train or adapt (`run`) with a journal of it, which is sent to MLflow in the end; `seed`: only this one."""
-    path = journal_path(key, source)
-    log = Journal(path)
-
-    def report(event: str, **fields: Any) -> None:
-        log.append(event, **fields, **({"tags": lineage()} if event == "start" else {}))
-        log.append("system", **system_sample())
-
-    if run(params, key, source, report, None if seed is None else [seed]):
-        from zsad.tracking.runs import send  # MLflow is not loaded while a model trains
-
-        send(path)
 
 
 def _git(root: Path, *arguments: str) -> str | None:
