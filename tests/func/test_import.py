@@ -26,19 +26,21 @@ def test_import_evaluate_register_predict(repo: Repo) -> None:
     told = repo.run("zsad", "import", "anomalyclip", "epoch_15.pth")
     (file,) = (repo.path / "data/imported").iterdir()
     name = str(file.relative_to(repo.path))
-    assert f"imported: {name}, source: DATASET" in told
+    (block,) = [line.strip() for line in told.splitlines() if line.startswith("  anomalyclip_official: ")]
+    assert name in block
 
-    repo.set(f"learners={{official: {{method: anomalyclip, imported: {name}, source: demo_source}}}}")
+    repo.set(f"learners={{{block}}}")  # as it is printed
     ran = repo.repro()
-    assert "train@official-demo_source" in ran
-    record = json.loads((repo.path / "data/checkpoints/official/demo_source/checkpoint.json").read_text())
+    assert "train@anomalyclip_official-demo_source" in ran
+    record = json.loads((repo.path / "data/checkpoints/anomalyclip_official/demo_source/checkpoint.json").read_text())
     assert record["imported"] == hashlib.sha256((repo.path / "epoch_15.pth").read_bytes()).hexdigest()
-    assert leaderboard(repo) == {("official", "demo_texture"): "demo_source"}
+    assert leaderboard(repo) == {("anomalyclip_official", "demo_texture"): "demo_source"}
+    assert "anomalyclip_official: official weights" in (repo.path / "metrics/leaderboard.md").read_text()
     assert repo.repro() == []
 
     picture = "data/raw/demo_texture/cork/test/burn_spot/000.png"
     scores = []
-    for model in ("models:/official@champion", name):
+    for model in ("models:/anomalyclip_official@champion", name):
         repo.run("zsad", "predict", model, picture, "--out", "out")
         with (repo.path / "out/scores.csv").open() as table:
             scores.append(next(csv.DictReader(table))["score"])

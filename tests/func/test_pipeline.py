@@ -94,7 +94,7 @@ def test_a_learner_parameter_reruns_its_cells_only_and_back_leaves_no_trace(repo
 
 def test_a_metric_parameter_runs_no_model(repo: Repo) -> None:
     repo.set("metrics.aupro_fpr_limit=0.2")
-    assert set(repo.repro()) == SCORE | LAST
+    assert set(repo.repro()) == {"code"} | SCORE | LAST
     repo.run("git", "checkout", "params.yaml")
     repo.repro()
     assert repo.run("git", "diff", "metrics/") == ""
@@ -222,7 +222,7 @@ def test_a_few_shot_configuration_is_adapted_to_every_dataset_and_registered_for
     repo.set("few_shot.winclip_2shot.scales=[2]")
     assert set(repo.repro()) == expected - {"backbones"}
     repo.set("backbones.unused={name: embedded, pretrained: embedded, image_size: 128}")
-    assert set(repo.repro()) == {"weights@unused", "backbones"}
+    assert set(repo.repro()) == {"code", "weights@unused", "backbones"}
     repo.set("datasets.demo_source.domain=fabric")
     assert not [stage for stage in repo.repro() if stage.endswith("winclip_2shot-demo_texture")]
     repo.run("git", "checkout", "params.yaml")

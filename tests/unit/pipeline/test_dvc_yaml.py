@@ -19,7 +19,7 @@ def test_it_reads_in_a_minute() -> None:
 
 
 def test_only_the_stage_code_depends_on_source_files() -> None:
-    assert STAGES["code"]["deps"] == ["src"]
+    assert STAGES["code"]["deps"] == ["params.yaml", "src"]
     assert [name for name, stage in STAGES.items() if any(dep.startswith("src") for dep in stage["deps"])] == ["code"]
 
 
