@@ -17,7 +17,7 @@ repro: .venv/ready        ## the main job on the embedded demo: train, predict, 
 test: .venv/ready         ## unit, parity and functional tests
 	pytest
 
-slow: .venv/ready         ## every learner once at ViT-L/14, 518 px, random weights: minutes, some GB of memory and disk
+slow: .venv/ready         ## every learner once at ViT-L/14, 518 px, random weights: 11 minutes on two cores, some GB of memory and disk
 	pytest tests/slow/vit_l.py
 
 gpu: .venv/ready          ## every learner on a CUDA GPU against the CPU, on the embedded CLIP

@@ -5,6 +5,7 @@ weights take 1.7 GB of disk while this runs. Numbers do not mean anything here: 
 prediction go through, and that a checkpoint holds what the official ones hold.
 """
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 import open_clip
 import pytest
+import torch
 
 from tests.conftest import write_backbone
 from tests.helpers.workplace import CHECKPOINT, learn, params, picture, workplace
@@ -21,6 +23,8 @@ from zsad.common.io import read_tensors
 from zsad.inference.model import load_checkpoint
 from zsad.learners.base import Learner
 from zsad.learners.lookup import methods
+
+torch.set_num_threads(os.cpu_count() or 1)  # matrices are large here: threads pay
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,7 @@ def trained_scalars(learner: Learner) -> int:
     return sum(parameter.numel() for parameter in learner.parameters())
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("method", methods())
 def test_one_training_step_and_one_prediction(method: str, backbone: Path, tmp_path: Path) -> None:
     facts = FACTS[method]  # a new method: add what its official checkpoint holds
