@@ -109,6 +109,20 @@ def test_a_folder_is_evaluated(save: Callable[..., Path]) -> None:
         zsad.evaluate(zsad.load(save(), device="cpu"), "nowhere")
 
 
+def test_a_few_shot_model_is_evaluated_on_its_own_categories(save: Callable[..., Path]) -> None:
+    for category in ("nut", "bolt"):
+        for kind in ("good", "bent"):
+            place = Path(f"parts/{category}/test/{kind}")
+            place.mkdir(parents=True)
+            noise(48, 48).save(place / "a.png")
+    learner = zsad.load(save(), device="cpu").learners[""]
+    table = zsad.evaluate(zsad.Predictor({"nut": learner, "cup": learner}), "parts")
+    assert list(table.index) == ["nut", "mean"]
+    assert list(table["n_images"]) == [2, 2]
+    with pytest.raises(zsad.UserError, match="has bolt, nut, but this few-shot model was adapted to: cup"):
+        zsad.evaluate(zsad.Predictor({"cup": learner}), "parts")
+
+
 def test_the_interface_is_what_it_says() -> None:
     assert sorted(dir(zsad)) == sorted(zsad.__all__)
     assert all(hasattr(zsad, name) for name in zsad.__all__)

@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
+from zsad.common.errors import UserError
 from zsad.config.schema import DatasetParams, MetricsParams
 from zsad.datasets.index import build_manifest
 from zsad.datasets.manifest import Manifest
@@ -50,8 +51,11 @@ def evaluate(
 
 def _info(predictor: Predictor, manifest: Manifest) -> PredictionInfo:
     learner = next(iter(predictor.learners.values()))
-    known = {row.category for row in manifest.test} if "" in predictor.learners else set(predictor.learners)
-    missing = sorted({row.category for row in manifest.test} - known)
+    there = {row.category for row in manifest.test}
+    missing = sorted(there - (there if "" in predictor.learners else set(predictor.learners)))
+    if len(missing) == len(there):
+        known = ", ".join(predictor.learners)
+        raise UserError(f"{manifest.root}: has {', '.join(missing)}, but this few-shot model was adapted to: {known}")
     return PredictionInfo(
         learner="model",
         method="",
