@@ -39,6 +39,10 @@ def test_scoring_and_the_gate_need_no_tables() -> None:
     assert not loaded("import zsad.evaluation.score, zsad.evaluation.gate") & {"pandas", "scipy"}
 
 
+def test_telling_what_is_there_reads_no_pictures() -> None:
+    assert not loaded("import zsad.datasets.describe") & {*HEAVY, "numpy", "cv2", "requests"}
+
+
 def test_importing_zsad_and_its_command_line_loads_next_to_nothing() -> None:
     assert not loaded("import zsad; dir(zsad)") & {*HEAVY, *LIGHT, "numpy"}
     assert not loaded("from zsad.cli.main import _parser; _parser()") & {*HEAVY, *LIGHT, "numpy"}

@@ -30,7 +30,8 @@ def add_commands(commands: Commands) -> None:
 def _fetch(arguments: argparse.Namespace) -> None:
     from zsad.config.params import load_params
     from zsad.datasets.archives import accept_all, bring_all, plans
-    from zsad.datasets.fetch import fetch, published_params
+    from zsad.datasets.catalogue import published_params
+    from zsad.datasets.fetch import fetch
     from zsad.datasets.official import official_entry
 
     if bool(arguments.dataset) == arguments.all:

@@ -11,28 +11,14 @@ from zsad.common.errors import UserError
 from zsad.datasets.catalogue import Entry, Source, catalogue
 from zsad.datasets.images import IMAGE_SUFFIXES
 from zsad.datasets.layouts import Files
-from zsad.datasets.licences import ACCEPTED, accept, is_accepted, require_accepted
+from zsad.datasets.licences import accept, is_accepted, require_accepted
 from zsad.datasets.listing import list_images
 from zsad.datasets.official import READ_SUFFIXES, is_known_form
+from zsad.datasets.places import HERE, Places
 from zsad.datasets.transport.access import access_named
 from zsad.datasets.transport.extract import extract, unpacking_into
-from zsad.datasets.transport.policy import DROP, LOCK, PATIENT, STORE, Policy
 
 Way = dict[str, list[Source]]  # part → where to get it: archives that make up a set together
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where archives are kept, where the user puts them, what was seen and accepted before; and how patient to be."""
-
-    store: Path = STORE
-    drop: Path = DROP
-    lock: Path = LOCK
-    accepted: Path = ACCEPTED
-    policy: Policy = PATIENT
-
-
-HERE = Places()
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import yaml
 from pydantic import AfterValidator, Field, model_validator
 
 from zsad.common.errors import UserError
-from zsad.config.schema import Block, Identifier
+from zsad.config.schema import Block, DatasetParams, Identifier
 from zsad.config.validation import validate
 from zsad.datasets.transport.access import access_named
 
@@ -169,6 +169,23 @@ def catalogued(identifier: str, where: str) -> Entry:
         hint = f"did you mean {' or '.join(near)}?" if near else f"there are: {', '.join(entries)}"
         raise UserError(f"{where}: no published dataset {identifier!r} in the catalogue; {hint}")
     return entries[identifier]
+
+
+def published_params(key: str) -> DatasetParams:
+    """The block that a published set would have in params.yaml; UserError when the catalogue has no such id."""
+    catalogued(key, f"params.yaml: no datasets.{key}")
+    return DatasetParams(kind="official", path=(FOLDER / f"{key}.yaml").as_posix())
+
+
+def entry_of(key: str, params: DatasetParams) -> tuple[str, Entry]:
+    """(id, entry) of a block `kind: official`: of the entry file that `path` names, else the catalogue's of that id.
+
+    UserError with the nearest ids when there is none.
+    """
+    if is_entry_file(params.path):
+        return Path(params.path).stem, read_entry(Path(params.path))
+    identifier = params.id or key
+    return identifier, catalogued(identifier, f"params.yaml: datasets.{key}.{'id' if params.id else 'kind'}")
 
 
 def is_entry_file(path: str) -> bool:

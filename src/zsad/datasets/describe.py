@@ -8,13 +8,11 @@ from urllib.parse import urlsplit
 from zsad.common.io import read_json
 from zsad.config.params import Params
 from zsad.config.schema import DatasetParams
-from zsad.datasets.archives import HERE, Places
-from zsad.datasets.catalogue import Entry, Source, catalogue, is_entry_file
+from zsad.datasets.catalogue import Entry, Source, catalogue, entry_of, is_entry_file, published_params
 from zsad.datasets.demo import demo_sets
-from zsad.datasets.fetch import RAW, published_params
 from zsad.datasets.leaks import leak_notes
 from zsad.datasets.manifest import FACTS_FILE, MANIFESTS, Manifest
-from zsad.datasets.official import official_entry
+from zsad.datasets.places import HERE, RAW, Places
 
 GROUPS = ("train", "normal", "anomalous")
 HOSTS = {"gdrive": "drive.google.com", "kaggle": "www.kaggle.com"}  # of kinds without an address in the catalogue
@@ -43,7 +41,7 @@ class Description:
 
 def describe(params: Params, raw: Path = RAW, manifests: Path = MANIFESTS, places: Places = HERE) -> list[Description]:
     """One line per dataset of params.yaml, in its order, then per other published set of which anything is on disk."""
-    named = {official_entry(key, block)[0] for key, block in params.datasets.items() if block.kind == "official"}
+    named = {entry_of(key, block)[0] for key, block in params.datasets.items() if block.kind == "official"}
     others = {key: published_params(key) for key in catalogue() if key not in named | params.datasets.keys()}
     lines = [_describe(k, b, raw / k, manifests / k, places) for k, b in {**params.datasets, **others}.items()]
     return [line for line in lines if line.key in params.datasets or line.on_disk]
@@ -114,7 +112,7 @@ class _Known:
 
 def _known(key: str, block: DatasetParams) -> _Known:
     if block.kind == "official":
-        _, entry = official_entry(key, block)
+        _, entry = entry_of(key, block)
         where = _address(entry.fetch[0]) if is_entry_file(block.path) else block.path
         expected = {
             name: dict(zip(GROUPS[1:], counts, strict=True)) for name, counts in entry.expected.items() if counts
@@ -152,7 +150,7 @@ def _on_disk(key: str, block: DatasetParams, raw: Path, manifest: Path, places: 
         return ""
     if not is_entry_file(block.path):
         return "folder" if Path(block.path).is_dir() else ""
-    identifier, _ = official_entry(key, block)
+    identifier, _ = entry_of(key, block)
     kept = (path for place in (places.store, places.drop) for path in (place / identifier).rglob("*"))
     return "archive" if any(path.is_file() for path in kept) else ""
 

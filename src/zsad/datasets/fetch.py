@@ -9,19 +9,19 @@ from pathlib import Path
 from zsad.common.errors import UserError
 from zsad.common.io import atomic_directory, file_sha256, write_json
 from zsad.config.schema import DatasetParams
-from zsad.datasets.archives import HERE, Places, unpack, unpacked_by_hand
-from zsad.datasets.catalogue import FOLDER, Entry, catalogued, is_entry_file
+from zsad.datasets.archives import unpack, unpacked_by_hand
+from zsad.datasets.catalogue import Entry, is_entry_file
 from zsad.datasets.demo import draw
 from zsad.datasets.images import IMAGE_SUFFIXES
 from zsad.datasets.layouts import Files, mvtec_layout
 from zsad.datasets.layouts.mvtec import MVTEC_LIKE, MvtecLike
 from zsad.datasets.listing import list_images
 from zsad.datasets.official import READ_SUFFIXES, cut_if_needed, official_entry, read_official
+from zsad.datasets.places import HERE, RAW, Places
 from zsad.datasets.transport.access import access_named, ended_by_sigterm
 from zsad.datasets.transport.extract import extract, is_text
 from zsad.datasets.transport.formats import archive_format, read_head
 
-RAW = Path("data/raw")
 INVENTORY = "folder.json"
 SCRATCH = ".scratch"
 
@@ -40,12 +40,6 @@ def fetch(key: str, params: DatasetParams, out: Path | None = None, places: Plac
             _fetch_official(key, params, directory, places)
         else:
             _fetch_own(key, params, directory, places)
-
-
-def published_params(key: str) -> DatasetParams:
-    """The block that a published set would have in params.yaml; UserError when the catalogue has no such id."""
-    catalogued(key, f"params.yaml: no datasets.{key}")
-    return DatasetParams(kind="official", path=(FOLDER / f"{key}.yaml").as_posix())
 
 
 def _fetch_own(key: str, params: DatasetParams, directory: Path, places: Places) -> None:

@@ -9,13 +9,14 @@ from zsad.common.errors import UserError
 from zsad.common.io import content_hash, read_json
 from zsad.config.schema import DatasetParams
 from zsad.datasets.demo import DemoSet, demo_set
-from zsad.datasets.fetch import INVENTORY, RAW, list_images
+from zsad.datasets.fetch import INVENTORY, list_images
 from zsad.datasets.images import IMAGE_SUFFIXES
 from zsad.datasets.integrity import Fact, inspect_all, note, oddities
 from zsad.datasets.layouts import Files, Item, listed, mvtec_layout
 from zsad.datasets.layouts.base import stem_of
 from zsad.datasets.manifest import MANIFESTS, Manifest, Row, write_manifest
 from zsad.datasets.official import READ_SUFFIXES, official_entry, read_official
+from zsad.datasets.places import RAW
 from zsad.datasets.transport.access import access_named
 
 MASK_RULE = "gt127"

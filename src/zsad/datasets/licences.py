@@ -8,8 +8,7 @@ import yaml
 from zsad.common.errors import UserError
 from zsad.common.io import write_text
 from zsad.datasets.catalogue import Entry
-
-ACCEPTED = Path("data/accepted_licences.yaml")
+from zsad.datasets.places import ACCEPTED
 
 
 def accept(identifier: str, entry: Entry, record: Path = ACCEPTED) -> None:

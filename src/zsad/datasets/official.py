@@ -12,7 +12,7 @@ from zsad.common.errors import UserError
 from zsad.common.io import file_sha256
 from zsad.config.schema import DatasetParams
 from zsad.config.validation import validate
-from zsad.datasets.catalogue import Entry, LayoutChoice, catalogued, is_entry_file, read_entry
+from zsad.datasets.catalogue import Entry, LayoutChoice, is_entry_file
 from zsad.datasets.images import IMAGE_SUFFIXES
 from zsad.datasets.layouts import CUTTERS, LAYOUTS, Files, Item, Layout, listed
 from zsad.datasets.layouts.base import Options, category_notes, located, moved, stem_of
@@ -22,16 +22,11 @@ PREPARED = LayoutChoice(name="meta_json")  # what the papers' own scripts leave 
 
 
 def official_entry(key: str, params: DatasetParams) -> tuple[str, Entry]:
-    """(id, entry) of a block `kind: official`: of the entry file that `path` names, else the catalogue's of that id.
-
-    UserError with the nearest ids when there is none, and for an entry that no files could be read by.
-    """
+    """`catalogue.entry_of`, and a UserError for an entry that no files could be read by."""
+    identifier, entry = entry_of(key, params)
     if is_entry_file(params.path):
-        entry = read_entry(Path(params.path))
         _check_forms(entry, params.path)
-        return Path(params.path).stem, entry
-    identifier = params.id or key
-    return identifier, catalogued(identifier, f"params.yaml: datasets.{key}.{'id' if params.id else 'kind'}")
+    return identifier, entry
 
 
 def is_known_form(entry: Entry, files: Files) -> bool:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from zsad.clip.weights import WEIGHTS
 from zsad.config.params import Params
-from zsad.datasets.fetch import RAW
 from zsad.datasets.manifest import MANIFESTS
+from zsad.datasets.places import RAW
 from zsad.evaluation.results import CELLS
 from zsad.inference.stored import PREDICTIONS
 from zsad.tracking.journal import JOURNAL_DIR

@@ -10,9 +10,9 @@ from zsad.config.params import load_params
 from zsad.config.schema import DatasetParams
 from zsad.config.validation import validate
 from zsad.datasets.archives import Places
-from zsad.datasets.catalogue import FOLDER, Entry, catalogue
+from zsad.datasets.catalogue import FOLDER, Entry, catalogue, published_params
 from zsad.datasets.describe import describe
-from zsad.datasets.fetch import fetch, published_params
+from zsad.datasets.fetch import fetch
 from zsad.datasets.layouts import CUTTERS, LAYOUTS
 from zsad.datasets.official import layout_of, official_entry
 
