@@ -12,7 +12,7 @@ from zsad.common.errors import UserError
 from zsad.common.io import file_sha256
 from zsad.config.schema import DatasetParams
 from zsad.config.validation import validate
-from zsad.datasets.catalogue import Entry, LayoutChoice, is_entry_file
+from zsad.datasets.catalogue import Entry, LayoutChoice, entry_of, is_entry_file
 from zsad.datasets.images import IMAGE_SUFFIXES
 from zsad.datasets.layouts import CUTTERS, LAYOUTS, Files, Item, Layout, listed
 from zsad.datasets.layouts.base import Options, category_notes, located, moved, stem_of
