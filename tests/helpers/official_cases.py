@@ -6,7 +6,7 @@ import pytest
 
 from tests.helpers.official_layouts import RAW, Tree
 from zsad.config.schema import DatasetParams
-from zsad.datasets import official
+from zsad.datasets import catalogue as catalogues
 from zsad.datasets.catalogue import catalogue
 from zsad.datasets.fetch import fetch
 from zsad.datasets.index import build_manifest
@@ -28,7 +28,7 @@ class Drawn:
     def change(self, **facts: object) -> None:
         """From now on, the catalogue says this."""
         self.entry = entry = self.entry.model_copy(update=facts)
-        self.monkeypatch.setattr(official, "catalogued", lambda name, where: entry)
+        self.monkeypatch.setattr(catalogues, "catalogued", lambda name, where: entry)
 
     def manifest(self) -> Manifest:
         """Fetched from the folder and indexed."""
