@@ -181,6 +181,12 @@ def test_a_new_checkpoint_is_challenger_until_promoted(params: Params) -> None:
     assert resolve("models:/cops@challenger") == Path("data/checkpoints/cops/demo_source/seed_0.safetensors")
     assert resolve("models:/cops@champion").read_bytes() == old  # no longer on disk: from MLflow's artifacts
     assert not PROMOTIONS.exists()
+    record = Path("data/checkpoints/cops/demo_source/checkpoint.json")
+    kept = record.read_text()
+    record.write_text(kept.replace(read_json(record)["files"]["0"], "other"))
+    with pytest.raises(UserError, match="was trained again since; run `zsad register` first"):
+        promote("cops")
+    record.write_text(kept)
     assert promote("cops") == "cops: champion is now version 2 (was 1)"
     assert promote("cops") == "cops: version 2 is champion already"
     (promotion,) = read_json(PROMOTIONS)["cops"]
@@ -345,6 +351,9 @@ def test_a_promoted_champion_survives_the_loss_of_the_store(
     register(params)
     assert aliases_of("cops") == {1: ("challenger",)}
     assert "cops: no champion: the promoted checkpoint" in capfd.readouterr().err
+    client().set_registered_model_alias("cops", "champion", "1")  # by hand: nothing may stand in for it
+    register(params)
+    assert aliases_of("cops") == {1: ("challenger",)}
 
 
 def test_a_version_with_older_serving_code_gets_a_successor_with_the_same_weights(

@@ -62,6 +62,8 @@ def test_batches_change_no_score_and_take_pictures_as_they_come(save: Callable[.
     [
         (np.zeros((4, 4, 3)), r"an array must be uint8 \[H, W, 3\] .* this one is float64 \[4, 4, 3\]"),
         (np.zeros((4, 4, 4), np.uint8), r"this one is uint8 \[4, 4, 4\]"),
+        (np.zeros((0, 5), np.uint8), r"this one is uint8 \[0, 5\]"),
+        (Image.fromarray(np.zeros((4, 4), np.float32)), "floating-point pixels"),
         (b"no picture", "picture: not a readable picture"),
         ("nothing.png", r"nothing\.png: not a readable picture"),
     ],
@@ -81,6 +83,18 @@ def test_what_is_no_picture_is_told(save: Callable[..., Path], picture: object, 
 def test_what_is_no_model_is_told(name: str, message: str) -> None:
     with pytest.raises(zsad.UserError, match=message):
         zsad.load(name)
+
+
+def test_what_cannot_be_asked_is_told(save: Callable[..., Path]) -> None:
+    with pytest.raises(zsad.UserError, match="device 'gpu': not one of auto, cpu, cuda"):
+        zsad.load(save(), device="gpu")
+    model = zsad.load(save(), device="cpu")
+    with pytest.raises(zsad.UserError, match="batch_size 0: at least 1"):
+        next(model.predict_batch([noise(8, 8)], batch_size=0))
+    with pytest.raises(zsad.UserError, match=r"a map \(30, 40\) is not of a picture \(8, 8\)"):
+        model.overlay(noise(8, 8), model.predict(noise(40, 30)))
+    with pytest.raises(zsad.UserError, match=r"evaluate: aupro_fpr_limit: .*got 0\.0"):
+        zsad.evaluate(model, ".", aupro_fpr_limit=0)
 
 
 def test_a_folder_is_evaluated(save: Callable[..., Path]) -> None:

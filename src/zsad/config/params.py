@@ -99,8 +99,10 @@ def load_params(path: Path = PARAMS_FILE, shown_as: Path | None = None) -> Param
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{shown}: not found; run zsad in the repository's root") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{shown}: not valid YAML: {error}") from error
+    except OSError as error:
+        raise UserError(f"{shown}: cannot be read ({error.strerror})") from error
     if isinstance(raw, dict) and raw.get("few_shot") is None:  # dvc.yaml runs over its keys
         raise UserError(f"{shown}: few_shot: required; write `few_shot: {{}}` for no few-shot configurations")
     params = validate(Params, raw, shown)

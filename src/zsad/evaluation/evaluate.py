@@ -8,6 +8,7 @@ import pandas as pd
 
 from zsad.common.errors import UserError
 from zsad.config.schema import DatasetParams, MetricsParams
+from zsad.config.validation import validate
 from zsad.datasets.index import build_manifest
 from zsad.datasets.manifest import Manifest
 from zsad.evaluation.metrics.names import METRICS
@@ -34,12 +35,15 @@ def evaluate(
     pictures). Names in prompts are those of the folders. A few-shot model is scored on the categories that it has.
     UserError for a folder that cannot be read as such.
     """
-    manifest = build_manifest("folder", DatasetParams(kind="folder", path=str(folder)), Path(folder))
+    if not (root := Path(folder)).is_dir():
+        raise UserError(f"{root}: no such folder")
+    given = {"resolution": resolution, "aupro_fpr_limit": float(aupro_fpr_limit)}
+    settings = validate(MetricsParams, given, "evaluate")
+    manifest = build_manifest("folder", DatasetParams(kind="folder", path=str(root)), root)
     with TemporaryDirectory() as scratch:
         stored = Path(scratch) / "predictions"
         with PredictionWriter(stored, _info(predictor, manifest)) as writer:
             write_batches({0: predictor.learners}, manifest, writer, batch_size, "fp32")
-        settings = MetricsParams(resolution=resolution, aupro_fpr_limit=aupro_fpr_limit)
         cell = score(Predictions.open(stored), manifest, settings)
     rows = {name: {column: values[column] for column in (*COUNTS, *METRICS)} for name, values in _scored(cell).items()}
     totals = {column: sum(row[column] for row in rows.values()) for column in COUNTS}

@@ -23,7 +23,11 @@ def predict_paths(
 
     A picture that cannot be read gets a row with its error and the rest goes on; returns how many there were.
     """
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out}: is a file; name a folder")
     pictures = list(_pictures(paths, out))
+    if not pictures and any(path.resolve().is_relative_to(out.resolve()) for path in paths):
+        raise UserError(f"--out {out}: the pictures lie inside, where earlier output is not read; name another folder")
     if not pictures:
         raise UserError(f"{', '.join(map(str, paths))}: no pictures there ({', '.join(IMAGE_SUFFIXES)})")
     predictor.category(category)

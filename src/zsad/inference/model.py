@@ -20,6 +20,7 @@ from zsad.inference.maps import Floats, encode_logits, full_map
 from zsad.learners.base import Learner
 from zsad.training import checkpoint
 
+DEVICES = ("auto", "cpu", "cuda")
 Picture = Image.Image | np.ndarray | bytes | str | PathLike[str]
 
 
@@ -62,6 +63,8 @@ class Predictor:
         category: str | None = None,
     ) -> Iterator[Result]:
         """Score pictures one after another, `batch_size` at a time through the model; that changes no score."""
+        if batch_size < 1:
+            raise UserError(f"batch_size {batch_size}: at least 1")
         category = self.category(category)
         learner, waiting = self.learners[category], iter(images)
         name = prompt_name or self.prompt_names.get(category, "object")
@@ -80,7 +83,10 @@ class Predictor:
 
     def overlay(self, image: Picture, result: Result) -> Image.Image:
         """Where in the picture: its map, stretched to its own range, in colour over the picture."""
-        return Image.fromarray(render.overlay(np.asarray(open_picture(image)), result.map))
+        picture = open_picture(image)
+        if picture.size[::-1] != result.map.shape:
+            raise UserError(f"overlay: a map {result.map.shape} is not of a picture {picture.size[::-1]}")
+        return Image.fromarray(render.overlay(np.asarray(picture), result.map))
 
     def category(self, category: str | None) -> str:
         """Key of the learner that serves `category`; UserError when there is none, or when it must be named."""
@@ -100,6 +106,8 @@ class Predictor:
 
 def load_checkpoint(path: Path, device: str = "auto") -> Predictor:
     """Predictor of a `.safetensors` checkpoint; its frozen CLIP is found by the hash the checkpoint holds."""
+    if device not in DEVICES:
+        raise UserError(f"device {device!r}: not one of {', '.join(DEVICES)}")
     learners, header = checkpoint.load_all(path, device=choose_device(device))
     if header.protocol != "strict":
         raise UserError(f"{path}: trained under protocol `{header.protocol}`, which reads the target; not for use")
@@ -110,10 +118,10 @@ def open_picture(image: Picture) -> Image.Image:
     """RGB picture, upright as a viewer shows it (EXIF orientation applied); UserError when there is none in it."""
     if isinstance(image, np.ndarray):
         return _from_pixels(image)
-    if isinstance(image, Image.Image):
-        return to_rgb(ImageOps.exif_transpose(image))
-    name = "picture" if isinstance(image, bytes) else str(image)
+    name = str(image) if isinstance(image, str | PathLike) else "picture"
     try:
+        if isinstance(image, Image.Image):
+            return to_rgb(ImageOps.exif_transpose(image))
         with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
             return to_rgb(ImageOps.exif_transpose(opened))
     except DECODE_ERRORS as error:
@@ -121,7 +129,8 @@ def open_picture(image: Picture) -> Image.Image:
 
 
 def _from_pixels(pixels: np.ndarray) -> Image.Image:
-    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
+    fits = pixels.ndim >= 2 and pixels.shape[2:] in ((), (3,)) and pixels.size
+    if pixels.dtype != np.uint8 or not fits:
         found = f"{pixels.dtype} {list(pixels.shape)}"
         raise UserError(f"picture: an array must be uint8 [H, W, 3] (RGB) or [H, W] (grey), this one is {found}")
     return to_rgb(Image.fromarray(pixels))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from zsad.clip.weights import WEIGHTS
 from zsad.config.params import Params
+from zsad.datasets.catalogue import catalogue
 from zsad.datasets.manifest import MANIFESTS
 from zsad.datasets.places import RAW
 from zsad.evaluation.results import CELLS
@@ -36,8 +37,8 @@ def remove(found: Collection[Path]) -> None:
 def _found(params: Params) -> Iterator[Path]:
     configurations, datasets = set(params.configurations), set(params.datasets)
     yield from _others(WEIGHTS, params.backbones)
-    for folder in (RAW, MANIFESTS):
-        yield from _others(folder, datasets)
+    yield from _others(RAW, datasets | catalogue().keys())  # `zsad fetch` brings published sets without a key
+    yield from _others(MANIFESTS, datasets)
     for folder in (CHECKPOINTS, JOURNAL_DIR, SCRATCH / "train", SCRATCH / "adapt", PREDICTIONS, CELLS):
         yield from _others(folder, configurations)
     for key in configurations:

@@ -48,6 +48,7 @@ DEMO = "zsad_synthetic.demo"
 EMBEDDED = SOURCE / "zsad/clip/embedded"
 CATALOGUE = SOURCE / "zsad/datasets/entries"
 SERVED = "zsad.tracking.serving"
+INDEX = ENTRIES["index"]  # `score` reads what indexing says of labels, which predictions do not carry
 
 
 def write_code(params: Params, out: Path = CODE) -> None:
@@ -63,17 +64,17 @@ def _digests(params: Params) -> Iterator[tuple[str, dict[str, Any]]]:
     data = [EMBEDDED / "weights.safetensors", EMBEDDED / "open_clip_config.json"]
     yield "weights", _digest("weights", data=data)
     yield "backbones", _digest("backbones", grid={key: one.backbone_key for key, one in configurations.items()})
-    yield "score", _digest("score")
+    yield "score", _digest("score", INDEX)
     yield "aggregate", _digest("aggregate", grid=_tables(params))
     models = {key: _models(params, one) for key, one in configurations.items()}
     yield "register", _digest("register", SERVED, grid=[list(params.sources), models])
     for key, block in params.datasets.items():
-        yield f"fetch/{key}", _digest("fetch", *([DEMO] if block.kind == "demo" else []))
+        yield f"fetch/{key}", _digest("fetch", *([DEMO] if block.kind == "demo" else []), data=_entry(key, block))
         yield f"index/{key}", _digest("index", data=_entry(key, block))
     for key, one in configurations.items():
         method = _module(one)
         yield f"{'adapt' if one.shots else 'train'}/{key}", _digest("adapt" if one.shots else "train", method)
-        yield f"predict/{key}", _digest("predict", method, grid=None if one.shots else sorted(params.sources))
+        yield f"predict/{key}", _digest("predict", method, grid=_run(params, one))
 
 
 def _digest(stage: str, *named: str, data: Iterable[Path] = (), grid: Any = None) -> dict[str, Any]:
@@ -93,6 +94,12 @@ def _models(params: Params, one: Configuration) -> list[Any]:
     """Whether a configuration is registered, and with which source: of each dataset, in their order."""
     served = params.datasets if params.sources or one.shots else ()
     return [one.protocol, [[dataset, one.source_for(params, dataset)] for dataset in served]]
+
+
+def _run(params: Params, one: Configuration) -> dict[str, Any]:
+    """What predictions follow beside checkpoints, which hold a configuration's settings and precision."""
+    sources = {} if one.shots else {"sources": sorted(params.sources)}
+    return {"deterministic": params.deterministic, **sources}
 
 
 def _module(configuration: Configuration) -> str:

@@ -18,6 +18,7 @@ from zsad.tracking.history import Training, read_trainings
 from zsad.tracking.journal import JOURNAL_DIR
 from zsad.tracking.runs import open_store
 from zsad.tracking.versions import CHALLENGER, CHAMPION, by_alias
+from zsad.training.record import read_record
 
 PROMOTIONS = Path("metrics/promotions.json")
 KEPT = Path("data/registry/promoted")
@@ -52,6 +53,9 @@ def promote(name: str) -> str:
         own = new.tags["source"] if new.tags.get("shots", "0") != "0" else "*"  # what is adapted serves one dataset
         if new.tags["config_hash"] not in {read_json(cell)["config_hash"] for cell in results.glob(f"{own}.json")}:
             raise UserError(f"{name}: {results} does not hold the challenger's results; run `dvc repro`")
+        trained = read_record(new.tags.get("learner", name), new.tags["source"])
+        if trained.files.get(new.tags["seed"]) != new.tags["checkpoint_sha256"]:
+            raise UserError(f"{name}: {trained.directory} was trained again since; run `zsad register` first")
         old = store.client.get_registered_model(name).aliases.get(CHAMPION)
     _record(name, new.tags, resolve(f"models:/{name}/{new.version}"))  # first: what is not noted would be undone
     if str(old) == str(new.version):

@@ -89,6 +89,8 @@ def _restore(store: Store, promotion: Promotion) -> None:
         current = [_version_of(store, candidate)]
     if not (found := current or there):
         log(f"{promotion.name}: no champion: the promoted checkpoint {promotion.sha256[:12]} is not on this machine")
+        if versions_of(store, promotion.name):  # no other may stand in for it
+            store.client.delete_registered_model_alias(promotion.name, CHAMPION)
         return
     _point(store, found[0], CHAMPION)
 

@@ -37,8 +37,7 @@ class RegisteredModel:
 def list_models() -> list[RegisteredModel]:
     """Every version of every model of ours, by name and newest first. UserError when MLflow does not answer."""
     with open_store() as store:
-        models = store.client.search_registered_models()
-        return [_described(store, version) for model in models for version in versions_of(store, model.name)]
+        return [_described(store, version) for name in _names(store) for version in versions_of(store, name)]
 
 
 def model_id_of(version: ModelVersion) -> str:
@@ -81,8 +80,19 @@ def by_number(store: Store, key: str, number: str) -> ModelVersion:
     return found[number]
 
 
+def _names(store: Store) -> list[str]:
+    """All registered models, sorted; MLflow gives them a page at a time."""
+    names: list[str] = []
+    token = None
+    while True:
+        page = store.client.search_registered_models(page_token=token)
+        names += [model.name for model in page]
+        if not (token := page.token):
+            return sorted(names)
+
+
 def _require_model(store: Store, key: str) -> None:
-    names = sorted(model.name for model in store.client.search_registered_models())
+    names = _names(store)
     if key not in names:
         there = ", ".join(names) or "none yet: `dvc repro register` makes them"
         raise UserError(f"models:/{key}: no such registered model; there are: {there}")

@@ -115,6 +115,16 @@ def test_folders_with_equal_names_inside_do_not_meet(save: Callable[..., Path]) 
         predict_paths(predictor, [Path("pa"), Path("other/pa")], Path("out"), "object")
 
 
+@pytest.mark.parametrize(
+    ("out", "message"), [("photos/a.png", "is a file; name a folder"), (".", "the pictures lie inside")]
+)
+def test_a_place_for_results_that_will_not_do(save: Callable[..., Path], out: str, message: str) -> None:
+    Path("photos").mkdir()
+    noise(20, 20).save("photos/a.png")
+    with pytest.raises(UserError, match=message):
+        predict_paths(load_checkpoint(save(), "cpu"), [Path("photos")], Path(out), "object")
+
+
 def test_earlier_output_is_no_input(save: Callable[..., Path]) -> None:
     Path("photos").mkdir()
     noise(20, 20).save("photos/a.png")

@@ -15,6 +15,7 @@ MINE = [
     "data/journal/cops/demo_source.jsonl",
     "data/manifests/demo_texture/manifest.csv",
     "data/predictions/cops/demo_texture/prediction.json",
+    "data/raw/visa/candle/0.png",
     "data/registry/promoted/aa.safetensors",
     "data/scratch/train/cops/demo_source.lock",
     "data/weights/default/backbone.json",
@@ -27,7 +28,7 @@ GONE = [
     "data/journal/old",
     "data/manifests/visa",
     "data/predictions/cops/visa",
-    "data/raw/visa",
+    "data/raw/old_parts",
     "data/scratch/train/old",
     "data/weights/large",
     "metrics/cells/cops/visa.json",
@@ -54,7 +55,7 @@ def test_they_are_deleted_and_nothing_else(capsys: pytest.CaptureFixture[str]) -
     assert main(["leftovers", "--remove"]) == 0
     assert [name for name in GONE if Path(name).exists()] == []
     assert all(Path(name).is_file() for name in MINE)
-    assert not Path("data/raw").exists()
+    assert not Path("data/raw/old_parts").exists()
     capsys.readouterr()
     assert main(["leftovers"]) == 0
     assert "nothing is left of keys that params.yaml does not have" in capsys.readouterr().out
