@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from zsad.cli.parsing import Commands, add_command
+from zsad.cli.parsing import Commands, add_command, stage_params
 
 
 def add_commands(commands: Commands) -> None:
@@ -18,10 +18,10 @@ def add_commands(commands: Commands) -> None:
 
 
 def _score(arguments: argparse.Namespace) -> None:
-    from zsad.config.params import load_params
+    params = stage_params()
     from zsad.evaluation.score import score_cell
 
-    score_cell(load_params(), arguments.key, arguments.dataset)
+    score_cell(params, arguments.key, arguments.dataset)
 
 
 def _aggregate(_: argparse.Namespace) -> None:

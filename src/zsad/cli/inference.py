@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from zsad.cli.parsing import Commands, add_command
+from zsad.cli.parsing import Commands, add_command, stage_params
 from zsad.common.errors import UserError
 
 
@@ -40,10 +40,9 @@ def _predict_pictures(arguments: argparse.Namespace) -> None:
 
 
 def _predict_dataset(arguments: argparse.Namespace) -> None:
-    from zsad.config.params import load_params
+    params, (dataset, *more) = stage_params(), arguments.paths
     from zsad.inference.predict import predict
 
-    params, (dataset, *more) = load_params(), arguments.paths
     if more and arguments.model in params.configurations:
         raise UserError(f"{arguments.model}: is a key of params.yaml and takes one dataset; pictures need a model")
     predict(params, arguments.model, dataset)

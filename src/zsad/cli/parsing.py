@@ -1,8 +1,11 @@
-"""What the commands share: how one is added to the parser, and tables."""
+"""What the commands share: how one is added to the parser, parameters of a stage, and tables."""
 
 import argparse
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zsad.config.params import Params
 
 Commands = Any  # argparse's own type of what `add_subparsers` gives has no public name
 Run = Callable[[argparse.Namespace], int | None]
@@ -15,6 +18,16 @@ def add_command(commands: Commands, name: str, run: Run, text: str, *positional:
         parser.add_argument(argument)
     parser.set_defaults(run=run)
     return parser
+
+
+def stage_params() -> "Params":
+    """params.yaml, for a command that computes: from here on this process computes as the file says."""
+    from zsad.common.cpu import settle
+    from zsad.config.params import load_params
+
+    params = load_params()
+    settle(params.deterministic, params.threads)
+    return params
 
 
 def print_table(rows: Sequence[dict[str, Any]]) -> None:

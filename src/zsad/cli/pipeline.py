@@ -1,4 +1,4 @@
-"""`zsad code`, `backbones`, `leftovers`: what the pipeline itself needs."""
+"""`zsad repro`, `code`, `backbones`, `leftovers`: the pipeline as a whole."""
 
 import argparse
 
@@ -7,12 +7,32 @@ from zsad.cli.parsing import Commands, add_command
 
 def add_commands(commands: Commands) -> None:
     """The commands of the pipeline."""
+    repro = add_command(commands, "repro", _repro, "what `dvc repro` would run, ready stages side by side")
+    repro.add_argument("targets", nargs="*", metavar="TARGET", help="stages, as for dvc repro (default: all)")
+    repro.add_argument("-j", "--jobs", type=int, metavar="N", help="at once (default: one a GPU, else one a core)")
+    repro.add_argument("--keep-going", action="store_true", help="after a failure, run what does not depend on it")
+    repro.add_argument("--dry-run", action="store_true", help="only say what is out of date")
     add_command(commands, "code", _code, "digests of what each stage's code is, to data/code")
     add_command(commands, "backbones", _backbones, "which frozen CLIP each configuration runs on, to data/backbones")
     leftovers = add_command(
         commands, "leftovers", _leftovers, "files of keys that params.yaml no longer has; nothing is deleted"
     )
     leftovers.add_argument("--remove", action="store_true", help="delete them, training journals included")
+
+
+def _repro(arguments: argparse.Namespace) -> int:
+    from zsad.cli.main import main
+    from zsad.config.params import load_params
+    from zsad.pipeline.grid.loop import plan
+    from zsad.pipeline.grid.repro import repro
+    from zsad.pipeline.grid.stages import Stages
+
+    params = load_params()
+    if not arguments.dry_run:
+        return repro(params, main, arguments.targets, arguments.jobs, arguments.keep_going)
+    found = plan(Stages(arguments.targets))
+    print("\n".join(f"{name}: {why}" for name, why in found.items()) or "everything is up to date")
+    return 0
 
 
 def _code(_: argparse.Namespace) -> None:

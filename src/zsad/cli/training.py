@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from zsad.cli.parsing import Commands, add_command
+from zsad.cli.parsing import Commands, add_command, stage_params
 
 IMPORT_HELP = """Check a checkpoint of the authors' own code and write it to data/imported as one of ours.
 
@@ -42,19 +42,19 @@ def add_commands(commands: Commands) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from zsad.config.params import load_params
+    params = stage_params()
     from zsad.tracking.recording import recorded
     from zsad.training.train import train
 
-    recorded(train, load_params(), arguments.key, arguments.source, arguments.seed)
+    recorded(train, params, arguments.key, arguments.source, arguments.seed)
 
 
 def _adapt(arguments: argparse.Namespace) -> None:
-    from zsad.config.params import load_params
+    params = stage_params()
     from zsad.tracking.recording import recorded
     from zsad.training.adapt import adapt
 
-    recorded(adapt, load_params(), arguments.key, arguments.dataset, arguments.seed)
+    recorded(adapt, params, arguments.key, arguments.dataset, arguments.seed)
 
 
 def _import(arguments: argparse.Namespace) -> None:

@@ -40,6 +40,11 @@ class FeatureSpec:
     bgr: bool = False  # the pictures go in with red and blue exchanged
     local: Locality | None = None
 
+    def reads_last_patches(self, blocks: int) -> bool:
+        """Whether anything but the class token is read of what the last of `blocks` blocks gives."""
+        local = self.local is not None and self.local.start == blocks
+        return self.tokens or local or blocks in self.layers or blocks in self.halfway
+
 
 @dataclass(frozen=True)
 class ImageFeatures:
@@ -118,6 +123,8 @@ class ImageTower:
             q, k, v = block.qkv(h)
             if v_stream is not None:
                 v_stream = v_stream + value_value(block, v)
+            if i + 1 == len(self.blocks) and not spec.reads_last_patches(len(self.blocks)):
+                h, q = h[:, :1], q[:, :, :1]
             attended = block.project(attend(q, k, v))
             if i + 1 in spec.halfway:
                 tensors[f"halfway_{i + 1}"] = (h + attended)[:, 1:].float()

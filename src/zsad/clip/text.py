@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zsad.clip.attention import Block, attend
@@ -78,13 +79,17 @@ class TextTower:
         """Token embeddings [T, C]."""
         return self.token_embedding[torch.as_tensor(ids, device=self.token_embedding.device)]
 
-    def extend(
-        self, embeddings_STC: Tensor, past: Prefix | None = None, deep: DeepTokens | None = None
-    ) -> tuple[Tensor, Prefix]:
-        """Run tokens that follow `past`: (hidden states of the last block [S, T, C], keys and values of all tokens).
+    def prefix(self, embeddings_STC: Tensor, past: Prefix | None = None, deep: DeepTokens | None = None) -> Prefix:
+        """Run tokens that follow `past`, for what follows them: keys and values of all tokens.
 
         Deep tokens lie in positions 1..m, hence must be given where those positions are run: in the first segment.
         """
+        return self._run(embeddings_STC, past, deep)[1]
+
+    def _run(
+        self, embeddings_STC: Tensor, past: Prefix | None, deep: DeepTokens | None
+    ) -> tuple[Tensor, Prefix, Tensor]:
+        """(entry of the last block [S, T, C], keys and values of every block, queries of the last block)."""
         start = past.length if past else 0
         x = embeddings_STC + self.positional_embedding[start : start + embeddings_STC.shape[1]]
         keys, values = [], []
@@ -96,19 +101,39 @@ class TextTower:
                 k, v = torch.cat([past.keys[i], k], dim=2), torch.cat([past.values[i], v], dim=2)
             keys.append(k)
             values.append(v)
-            x = block.finish(x, block.project(attend(q, k, v, causal_from=start)))
-        return x, Prefix(tuple(keys), tuple(values))
+            if i + 1 < len(self.blocks):
+                x = block.finish(x, block.project(attend(q, k, v, causal_from=start)))
+        return x, Prefix(tuple(keys), tuple(values)), q
 
     def pool(self, hidden_SC: Tensor) -> Tensor:
         """Text feature [S, D] of the hidden state at EOT, not normalised."""
         return self.ln_final(hidden_SC) @ self.projection
 
-    def encode(self, embeddings_STC: Tensor, eot: Tensor | int = -1, deep: DeepTokens | None = None) -> Tensor:
-        """Text features [S, D], not normalised; `eot` = position of EOT per sequence (default: the last token)."""
-        hidden, _ = self.extend(embeddings_STC, deep=deep)
+    def encode(
+        self,
+        embeddings_STC: Tensor,
+        eot: Tensor | int = -1,
+        deep: DeepTokens | None = None,
+        past: Prefix | None = None,
+    ) -> Tensor:
+        """Text features [S, D] of prompts, not normalised; these tokens follow `past`, when given.
+
+        `eot`: position of EOT among these tokens, per sequence (default: the last). It alone is read, so in the last
+        block no other position is finished.
+        """
         if isinstance(eot, int):
-            return self.pool(hidden[:, eot])
-        return self.pool(hidden[torch.arange(len(hidden), device=hidden.device), eot])
+            embeddings_STC = embeddings_STC[:, : eot + 1 or None]  # nothing after EOT is seen
+        x, seen, q = self._run(embeddings_STC, past, deep)
+        keys, values, block = seen.keys[-1], seen.values[-1], self.blocks[-1]
+        if isinstance(eot, int):
+            q_ShLd, x_SLC, visible = q[:, :, -1:], x[:, -1:], None
+        else:
+            rows = torch.arange(len(x), device=x.device)
+            q_ShLd, x_SLC = q[rows, :, eot, None], x[rows, eot, None]
+            last = eot[:, None] + seen.length - x.shape[1]  # each sequence sees the tokens up to its own EOT
+            visible = (torch.arange(seen.length, device=x.device) <= last)[:, None, None]
+        attended = F.scaled_dot_product_attention(q_ShLd, keys, values, attn_mask=visible)
+        return self.pool(block.finish(x_SLC, block.project(attended))[:, 0])
 
     def encode_strings(self, texts: Sequence[str]) -> Tensor:
         """Text features [S, D] of plain strings, truncated after the longest EOT."""

@@ -38,6 +38,7 @@ class Params(Block):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     deterministic: bool = True
+    threads: int = Field(default=1, ge=1)
     batch_size: int = Field(default=8, ge=1)
     backbones: dict[Identifier, BackboneParams]
     sources: dict[Identifier, SourceParams]

@@ -171,14 +171,14 @@ class Cops(Learner):
             pair = (anomalous_BMD, normal_BMD)
         text = self.clip.text
         deep = DeepTokens(list(self.compound_prompts_text), self.config.deep_fp16)
-        _, prefix = text.extend(torch.cat([self._sot_C.expand(2, 1, -1), context], dim=1), deep=deep)
+        prefix = text.prefix(torch.cat([self._sot_C.expand(2, 1, -1), context], dim=1), deep=deep)
         state_tokens = (state + torch.stack(pair, dim=1)).flatten(0, 1)  # [2B, 6, C]
-        _, prefix = text.extend(state_tokens, prefix.select(torch.arange(2).repeat(B)))
+        prefix = text.prefix(state_tokens, prefix.select(torch.arange(2).repeat(B)))
         class_tokens = klass[None, :, None] + bias_BRD[:, None, :, None]  # [B, 2, R, 2, C]
         end = self._end_2C.expand(B, 2, R, -1, -1)
         last = torch.cat([class_tokens, end], dim=3).flatten(0, 2)
-        hidden, _ = text.extend(last, prefix.select(torch.arange(2 * B).repeat_interleave(R)))
-        features = F.normalize(text.pool(hidden[:, -1]), dim=-1).unflatten(0, (B, 2, R)).mean(2)
+        raw = text.encode(last, past=prefix.select(torch.arange(2 * B).repeat_interleave(R)))
+        features = F.normalize(raw, dim=-1).unflatten(0, (B, 2, R)).mean(2)
         normal, anomalous = F.normalize(features, dim=-1).unbind(1)
         return normal, anomalous
 

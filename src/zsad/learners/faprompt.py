@@ -115,7 +115,7 @@ class FaPrompt(Learner):
     def prefix(self) -> Prefix:
         """SOT and the normal tokens, with which every prompt begins; deep tokens lie inside."""
         deep = DeepTokens(list(self.compound_prompts_text), self.config.deep_fp16)
-        return self.clip.text.extend(torch.cat([self._sot_1C, self.ctx_pos[0, 0]])[None], deep=deep)[1]
+        return self.clip.text.prefix(torch.cat([self._sot_1C, self.ctx_pos[0, 0]])[None], deep=deep)
 
     def normal_feature(self, prefix: Prefix) -> Tensor:
         """Text feature [1, D] of `[normal] object.`, not normalised; the same in both passes."""
@@ -130,8 +130,7 @@ class FaPrompt(Learner):
 
     def _encode(self, prefix: Prefix, rest_STC: Tensor) -> Tensor:
         shared = prefix.select(torch.zeros(len(rest_STC), dtype=torch.long))
-        hidden, _ = self.clip.text.extend(rest_STC, shared)
-        return self.clip.text.pool(hidden[:, -1])
+        return self.clip.text.encode(rest_STC, past=shared)
 
     # --- the two passes ----------------------------------------------------------------------------------------------
 

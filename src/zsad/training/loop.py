@@ -42,7 +42,7 @@ class Trainer:
         begin = 0
         for phase in phases:
             _train_only(learner, phase)
-            optimizer = torch.optim.Adam([dict(group) for group in phase.groups], betas=learner.config.betas)
+            optimizer = make_adam(phase, learner.config.betas)
             if begin < done < begin + phase.epochs:
                 optimizer.load_state_dict(optimizer_state)
             for epoch in range(max(begin, done), begin + phase.epochs):
@@ -74,6 +74,11 @@ class Trainer:
         log(f"{label}: " + ", ".join(f"{name} {value:.4f}" for name, value in losses.items()))
         seconds = time.monotonic() - started
         return {"losses": losses, "seconds": seconds, "images_per_second": len(self.data) / seconds}
+
+
+def make_adam(phase: Phase, betas: tuple[float, float]) -> torch.optim.Adam:
+    """The phase's optimiser, fused: torch.sqrt, which the other forms call, differs between processors."""
+    return torch.optim.Adam([dict(group) for group in phase.groups], betas=betas, fused=True)
 
 
 def _train_only(learner: Learner, phase: Phase) -> None:

@@ -74,12 +74,12 @@ def test_shared_prefix_equals_separate_sequences(clip):
     first, middle, last = (0.2 * torch.randn(n, t, 128) for n, t in ((2, 7), (3, 6), (6, 4)))
     deep = DeepTokens([0.2 * torch.randn(4, 128) for _ in range(3)])
     of_middle, of_last = torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1, 1, 2, 2])
-    _, prefix = clip.text.extend(first, deep=deep)
-    _, prefix = clip.text.extend(middle, prefix.select(of_middle))
-    hidden, prefix = clip.text.extend(last, prefix.select(of_last))
+    prefix = clip.text.prefix(first, deep=deep)
+    prefix = clip.text.prefix(middle, prefix.select(of_middle))
+    got = clip.text.encode(last, past=prefix.select(of_last))
     whole = torch.cat([first[of_middle][of_last], middle[of_last], last], dim=1)
-    assert prefix.length == 17
-    torch.testing.assert_close(unit(clip.text.pool(hidden[:, -1])), unit(clip.text.encode(whole, deep=deep)), **EXACT)
+    assert prefix.length == 13
+    torch.testing.assert_close(unit(got), unit(clip.text.encode(whole, deep=deep)), **EXACT)
 
 
 @torch.no_grad()
@@ -111,7 +111,7 @@ def test_half_precision_rounding_is_small_but_there(clip, prompts):
 def test_gradients_reach_every_segment(clip):
     parts = [torch.full((1, t, 128), 0.1).add_(torch.randn(1, t, 128) * 0.1).requires_grad_() for t in (7, 6, 4)]
     prefix = None
-    for part in parts:
-        hidden, prefix = clip.text.extend(part, prefix)
-    clip.text.pool(hidden[:, -1]).sum().backward()
+    for part in parts[:-1]:
+        prefix = clip.text.prefix(part, prefix)
+    clip.text.encode(parts[-1], past=prefix).sum().backward()
     assert all(part.grad.abs().max() > 0 for part in parts)

@@ -246,7 +246,8 @@ def test_patch_features(clip, build, pictures):
     torch.testing.assert_close(got["vanilla"][:, :-1], F.normalize(last @ clip.image.projection, dim=-1))
     assert learner.spec.vv_start == 2
     assert all((got[a] - got[b]).abs().max() > 0.01 for a, b in (("window", "vanilla"), ("window", "vv")))
-    assert all(torch.equal(got[local][:, -1], got["vv"][:, -1]) for local in got)
+    for own in got.values():  # the last block is finished where its patches are read, else for the class token alone
+        torch.testing.assert_close(own[:, -1], got["vv"][:, -1], rtol=0, atol=1e-6)
 
 
 def test_without_epochs_it_is_the_meta_prompt(adapted):

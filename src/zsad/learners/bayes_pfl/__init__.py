@@ -135,10 +135,13 @@ class BayesPfl(Learner):
         )
         return context, normal, abnormal
 
-    def text_features(self, names: Sequence[str], z: Sequence[Tensor]) -> Tensor:
-        """Unit text features [N, 2, R·B, D], normal first; z: context, normal, abnormal, [N or 1, R, D] each."""
-        context = self.prompt_context + z[0][:, :, None, None]  # [N, R, B, tokens, C]
-        states = torch.stack([self.prompt_state_normal, self.prompt_state_abnormal], dim=1)  # [B, 2, tokens, C]
+    def text_features(self, names: Sequence[str], z: Sequence[Tensor], bank: slice = slice(None)) -> Tensor:
+        """Unit text features [N, 2, R·B, D], normal first; z: context, normal, abnormal, [N or 1, R, D] each.
+
+        bank: which of the prompts, default all.
+        """
+        context = self.prompt_context[bank] + z[0][:, :, None, None]  # [N, R, B, tokens, C]
+        states = torch.stack([self.prompt_state_normal, self.prompt_state_abnormal], dim=1)[bank]  # [B, 2, tokens, C]
         bias = torch.stack([z[1], z[2]], dim=2).expand(len(names), -1, -1, -1)  # [N, R, 2, D]
         return encode_prompts(self.clip.text, context, states + bias[:, :, None, :, None], names)
 
@@ -190,7 +193,9 @@ class BayesPfl(Learner):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Stage 1: L_cls + L_seg + L_dist + L_ort, the first two from one prompt pair of the bank, drawn per step."""
-        draws, text_N2BD, pair = self._training_text(batch)
+        draws, index = self._training_draws(batch)
+        text_N2BD = self.text_features(batch.names, [draw.z for draw in draws])
+        pair = text_N2BD[:, :, index : index + 1]
         logits_N = self.image_logits(batch.features.cls_post, pair)[:, 0]
         share = len(batch.labels) if self.config.state_logdet_over_batch else 1
         divergence = flow.divergence(draws[0]) + sum(flow.divergence(state, share) for state in draws[1:])
@@ -203,18 +208,17 @@ class BayesPfl(Learner):
 
     def classifier_loss(self, batch: Batch) -> dict[str, Tensor]:
         """Stage 2: L_cls of the mapped image feature."""
-        _, _, pair = self._training_text(batch)
+        draws, index = self._training_draws(batch)
+        pair = self.text_features(batch.names, [draw.z for draw in draws], slice(index, index + 1))
         logits_N = self.image_logits(self.classifier_image(batch.features), pair)[:, 0]
         return {"cls": F.binary_cross_entropy_with_logits(logits_N, batch.labels.float())}
 
-    def _training_text(self, batch: Batch) -> tuple[Draws, Tensor, Tensor]:
-        """One sample of each distribution, the text features [N, 2, B, D] and those of the drawn pair [N, 2, 1, D]."""
+    def _training_draws(self, batch: Batch) -> tuple[Draws, int]:
+        """One sample of each distribution, and which prompts of the bank the step takes."""
         f_ND = batch.features.cls_post
         noise = [torch.randn(n, 1, f_ND.shape[1]).to(f_ND) for n in (len(f_ND), 1, 1)]
         index = int(torch.randint(self.config.bank, (1,)))
-        draws = self.distributions(f_ND, noise)
-        text_N2BD = self.text_features(batch.names, [draw.z for draw in draws])
-        return draws, text_N2BD, text_N2BD[:, :, index : index + 1]
+        return self.distributions(f_ND, noise), index
 
     def _segmentation(self, batch: Batch, pair_N21D: Tensor) -> Tensor:
         """Focal + dice, summed over layers, of the maps at the masks' size (softmax follows upsampling)."""

@@ -1,0 +1,134 @@
+"""Where the commands of stages run. `Executor` is all that the loop knows; `LocalExecutor`: processes of this machine.
+
+Workers are forked from one process that has torch, open_clip and the methods imported and no thread (Python's
+forkserver, with `warm` preloaded). Where a system cannot fork, each is started afresh (`spawn`).
+"""
+
+import multiprocessing
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import forkserver
+from multiprocessing.connection import wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Protocol
+
+from zsad.pipeline.grid.worker import Main, work
+
+PRELOADED = ["torch", "cv2", "open_clip", "zsad.pipeline.grid.warm"]
+GRACE = 10.0  # seconds that an interrupted worker has to end by itself
+
+
+@dataclass(frozen=True)
+class Job:
+    """The command of one stage. wants_gpu: computes on an accelerator, if there is one."""
+
+    name: str
+    commands: Sequence[str]
+    directory: str
+    log: Path
+    wants_gpu: bool
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Executor(Protocol):
+    """Runs jobs side by side."""
+
+    def has_room(self, wants_gpu: bool) -> bool:
+        """Whether such a job could start now."""
+
+    def start(self, job: Job) -> None:
+        """Start it; `has_room` was true."""
+
+    def ended(self, timeout: float) -> list[tuple[Job, int]]:
+        """Jobs that have ended, with their exit codes (−n: killed by signal n); waits for one, `timeout` seconds."""
+
+    def stop(self) -> None:
+        """Interrupt what runs, and wait until it has ended."""
+
+
+class LocalExecutor:
+    """`jobs` processes at once; on a machine with GPUs one for each of them, and jobs that want one have it alone.
+
+    main: runs zsad's own commands inside a worker.
+    """
+
+    def __init__(self, main: Main, jobs: int, gpus: Sequence[str] = (), start_method: str | None = None) -> None:
+        self._main = main
+        method: Any = start_method or best_start_method()
+        self._context = multiprocessing.get_context(method)
+        if method == "forkserver":
+            self._context.set_forkserver_preload([*PRELOADED, main.__module__])
+        places: list[str | None] = [*gpus, *([None] * (jobs - len(gpus)))]
+        self._free = places[:jobs]
+        self._has_gpus = bool(gpus)
+        self._running: dict[Any, tuple[Job, BaseProcess, str | None]] = {}
+
+    def warm_up(self) -> None:
+        """Start importing what workers need, while the caller does something else."""
+        if self._context.get_start_method() == "forkserver":
+            forkserver.ensure_running()
+
+    def has_room(self, wants_gpu: bool) -> bool:
+        return self._place(wants_gpu) is not None
+
+    def start(self, job: Job) -> None:
+        index = self._place(job.wants_gpu)
+        assert index is not None
+        gpu = self._free.pop(index)
+        own = {"CUDA_VISIBLE_DEVICES": gpu or ""} if self._has_gpus else {}
+        job.log.parent.mkdir(parents=True, exist_ok=True)
+        given = (self._main, job.commands, job.directory, job.log, {**job.environment, **own})
+        process = self._context.Process(target=work, args=given, name=job.name, daemon=False)
+        process.start()
+        self._running[process.sentinel] = (job, process, gpu)
+
+    def ended(self, timeout: float) -> list[tuple[Job, int]]:
+        found = []
+        for sentinel in wait(list(self._running), timeout):
+            job, process, gpu = self._running.pop(sentinel)
+            process.join()
+            self._free.append(gpu)
+            found.append((job, process.exitcode or 0))
+            process.close()
+        return found
+
+    def stop(self) -> None:
+        processes = [process for _, process, _ in self._running.values()]
+        for process in processes:
+            process.join(0.2)  # a terminal interrupts them as well
+            if process.is_alive():
+                process.terminate()
+        for process in processes:
+            process.join(GRACE)
+            if process.is_alive():
+                process.kill()
+                process.join()
+        self._running.clear()
+
+    def _place(self, wants_gpu: bool) -> int | None:
+        """Index of the free place to take: one without a GPU for jobs that need none, where there is one."""
+        if wants_gpu and self._has_gpus:
+            return next((i for i, gpu in enumerate(self._free) if gpu is not None), None)
+        order = sorted(range(len(self._free)), key=lambda i: self._free[i] is not None)
+        return order[0] if order else None
+
+
+def best_start_method() -> str:
+    """`forkserver` where this system has it, else `spawn`."""
+    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+
+
+def visible_gpus(device: str) -> list[str]:
+    """The GPUs that stages may use, as CUDA_VISIBLE_DEVICES names them; `device`: that of params.yaml."""
+    if device == "cpu":
+        return []
+    if "CUDA_VISIBLE_DEVICES" in os.environ:
+        return [name for name in os.environ["CUDA_VISIBLE_DEVICES"].split(",") if name]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    told = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False).stdout
+    return [str(number) for number, line in enumerate(line for line in told.splitlines() if line.startswith("GPU "))]

@@ -1,0 +1,17 @@
+"""Imported once, by the process that workers are forked from: what stages spend their first seconds on.
+
+It must neither compute nor start a thread: a fork copies only the thread that forks.
+"""
+
+import zsad.evaluation.aggregate
+import zsad.evaluation.score
+import zsad.inference.batches
+import zsad.pipeline.backbones
+import zsad.pipeline.stage_code
+import zsad.tracking.register
+import zsad.training.adapt
+import zsad.training.train  # noqa: F401
+from zsad.learners.lookup import learner_class, methods
+
+for method in methods():
+    learner_class(method)
