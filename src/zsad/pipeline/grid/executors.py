@@ -1,22 +1,25 @@
 """Where the commands of stages run. `Executor` is all that the loop knows; `LocalExecutor`: processes of this machine.
 
-Workers are forked from one process that has torch, open_clip and the methods imported and no thread (Python's
-forkserver, with `warm` preloaded). Where a system cannot fork, each is started afresh (`spawn`).
+Jobs that need torch are forked from one process that has imported it, with open_clip and the methods, and has no thread
+but its own (Python's forkserver, with `warm` preloaded). It is started when the first such job is due and takes some
+seconds; until it is ready, and where none is due, other jobs start afresh (`spawn`), as all do where a system cannot
+fork.
 """
 
 import multiprocessing
 import os
 import shutil
 import subprocess
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Protocol
 
-from zsad.pipeline.grid.worker import Main, work
+from zsad.pipeline.grid.worker import Main, nothing, work
 
 PRELOADED = ["torch", "cv2", "open_clip", "zsad.pipeline.grid.warm"]
 GRACE = 10.0  # seconds that an interrupted worker has to end by itself
@@ -24,12 +27,16 @@ GRACE = 10.0  # seconds that an interrupted worker has to end by itself
 
 @dataclass(frozen=True)
 class Job:
-    """The command of one stage. wants_gpu: computes on an accelerator, if there is one."""
+    """The command of one stage. loads_torch: so it starts warm; wants_gpu: computes on an accelerator, if there is one.
+
+    environment: on top of this process's own.
+    """
 
     name: str
     commands: Sequence[str]
     directory: str
     log: Path
+    loads_torch: bool
     wants_gpu: bool
     environment: Mapping[str, str] = field(default_factory=dict)
 
@@ -37,8 +44,8 @@ class Job:
 class Executor(Protocol):
     """Runs jobs side by side."""
 
-    def has_room(self, wants_gpu: bool) -> bool:
-        """Whether such a job could start now."""
+    def has_room(self, job: Job) -> bool:
+        """Whether the job could start now."""
 
     def start(self, job: Job) -> None:
         """Start it; `has_room` was true."""
@@ -53,27 +60,24 @@ class Executor(Protocol):
 class LocalExecutor:
     """`jobs` processes at once; on a machine with GPUs one for each of them, and jobs that want one have it alone.
 
-    main: runs zsad's own commands inside a worker.
+    main: runs zsad's own commands inside a worker; warm: fork workers, where this system can.
     """
 
-    def __init__(self, main: Main, jobs: int, gpus: Sequence[str] = (), start_method: str | None = None) -> None:
+    def __init__(self, main: Main, jobs: int, gpus: Sequence[str] = (), warm: bool = True) -> None:
         self._main = main
-        method: Any = start_method or best_start_method()
-        self._context = multiprocessing.get_context(method)
-        if method == "forkserver":
-            self._context.set_forkserver_preload([*PRELOADED, main.__module__])
         places: list[str | None] = [*gpus, *([None] * (jobs - len(gpus)))]
         self._free = places[:jobs]
         self._has_gpus = bool(gpus)
         self._running: dict[Any, tuple[Job, BaseProcess, str | None]] = {}
+        self._nursery = Nursery(main.__module__) if warm and Nursery.possible() else None
 
-    def warm_up(self) -> None:
-        """Start importing what workers need, while the caller does something else."""
-        if self._context.get_start_method() == "forkserver":
-            forkserver.ensure_running()
-
-    def has_room(self, wants_gpu: bool) -> bool:
-        return self._place(wants_gpu) is not None
+    def has_room(self, job: Job) -> bool:
+        if self._place(job.wants_gpu) is None:
+            return False
+        if self._nursery is None or not job.loads_torch:
+            return True
+        self._nursery.open()
+        return self._nursery.ready
 
     def start(self, job: Job) -> None:
         index = self._place(job.wants_gpu)
@@ -82,11 +86,13 @@ class LocalExecutor:
         own = {"CUDA_VISIBLE_DEVICES": gpu or ""} if self._has_gpus else {}
         job.log.parent.mkdir(parents=True, exist_ok=True)
         given = (self._main, job.commands, job.directory, job.log, {**job.environment, **own})
-        process = self._context.Process(target=work, args=given, name=job.name, daemon=False)
+        process = self._context().Process(target=work, args=given, name=job.name)
         process.start()
         self._running[process.sentinel] = (job, process, gpu)
 
     def ended(self, timeout: float) -> list[tuple[Job, int]]:
+        if not self._running:
+            time.sleep(timeout)
         found = []
         for sentinel in wait(list(self._running), timeout):
             job, process, gpu = self._running.pop(sentinel)
@@ -109,6 +115,9 @@ class LocalExecutor:
                 process.join()
         self._running.clear()
 
+    def _context(self) -> Any:
+        return self._nursery.context if self._nursery and self._nursery.ready else multiprocessing.get_context("spawn")
+
     def _place(self, wants_gpu: bool) -> int | None:
         """Index of the free place to take: one without a GPU for jobs that need none, where there is one."""
         if wants_gpu and self._has_gpus:
@@ -117,9 +126,31 @@ class LocalExecutor:
         return order[0] if order else None
 
 
-def best_start_method() -> str:
-    """`forkserver` where this system has it, else `spawn`."""
-    return "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+class Nursery:
+    """The process that warm workers are forked from. `ready`: it has imported everything."""
+
+    def __init__(self, *more: str) -> None:
+        self.context: Any = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload([*PRELOADED, *more])
+        self._opened: threading.Thread | None = None
+        self.ready = False
+
+    @staticmethod
+    def possible() -> bool:
+        """Whether this system can fork."""
+        return "forkserver" in multiprocessing.get_all_start_methods()
+
+    def open(self) -> None:
+        """Start it, once; returns at once."""
+        if self._opened is None:
+            self._opened = threading.Thread(target=self._wait, daemon=True)
+            self._opened.start()
+
+    def _wait(self) -> None:
+        first = self.context.Process(target=nothing)  # forked when everything is imported
+        first.start()
+        first.join()
+        self.ready = True
 
 
 def visible_gpus(device: str) -> list[str]:

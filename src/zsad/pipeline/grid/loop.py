@@ -19,6 +19,7 @@ from zsad.pipeline.grid.expectations import LOGS, Expectations
 from zsad.pipeline.grid.stages import Stages
 
 ACCELERATED = ("train", "adapt", "predict", "predict_few_shot")  # stages that compute on a GPU where there is one
+TORCH = (*ACCELERATED, "weights")
 TICK = 0.25  # seconds
 WRITE_EVERY = 20.0  # seconds between writings of dvc.lock
 TAIL = 15  # lines of a failed stage's log that are shown
@@ -39,7 +40,9 @@ class Grid:
 
     def __post_init__(self) -> None:
         self._paths = self.expectations.longest_paths(self.stages.upstream)
-        self._settled: set[str] = set()  # done, unchanged, failed, or downstream of a failure
+        self._settled: set[str] = set()  # run, restored or unchanged
+        self._unchecked = list(self.stages)
+        self._due: list[Job] = []
         self._held: dict[str, ExitStack] = {}
         self.progress = Progress(self.expectations, len(self.stages), self.jobs)
         self.progress.left.update(self._paths)
@@ -63,8 +66,9 @@ class Grid:
 
     def _turn(self, display: Display) -> bool:
         """Start what can start, take in what has ended; whether there is more to come."""
-        self._start_ready(display)
-        if not self.progress.running:
+        self._check_ready(display)
+        self._start_due()
+        if not self.progress.running and not self._due:
             return False
         for job, code in self.executor.ended(TICK):
             self._end(job, code, display)
@@ -74,40 +78,44 @@ class Grid:
         display.tick()
         return True
 
-    def _start_ready(self, display: Display) -> None:
-        """Go through ready stages until none is left or no place is free; an unchanged one makes others ready."""
-        while ready := [name for name in self._ready() if self.executor.has_room(wants_gpu(name))]:
-            name = max(ready, key=self._paths.__getitem__)
-            del self.progress.left[name]
-            if not self.stages.is_stale(name):
-                self.progress.unchanged += 1
-                self._settle(name)
-                self.stages.pass_over(name)
-            elif not self.stages.prepare(name):
-                self.progress.restored += 1
-                self._settle(name)
-                display.ended(name, "from the run cache")
-            else:
-                self._start(name)
+    def _check_ready(self, display: Display) -> None:
+        """Go through stages whose upstream is settled: unchanged, from the run cache, or due."""
+        while ready := [name for name in self._unchecked if self.stages.upstream[name] <= self._settled]:
+            for name in ready:
+                self._unchecked.remove(name)
+                if not self.stages.is_stale(name):
+                    self.stages.pass_over(name)
+                    self._settle(name, "unchanged")
+                elif self.stages.restore(name):
+                    self._settle(name, "restored")
+                    display.ended(name, "from the run cache")
+                else:
+                    self._due.append(self._job(name))
 
-    def _ready(self) -> list[str]:
+    def _start_due(self) -> None:
+        """Start due stages while there is room for one; after a failure none, unless the rest is to go on."""
         if self.failed and not self.keep_going:
-            return []
-        return [name for name in self.progress.left if self.stages.upstream[name] <= self._settled]
+            self._due.clear()
+        while fitting := [job for job in self._due if self.executor.has_room(job)]:
+            job = max(fitting, key=lambda job: self._paths[job.name])
+            self._due.remove(job)
+            self.stages.prepare(job.name)
+            self._held[job.name] = ExitStack()
+            self._held[job.name].enter_context(self.stages.held(job.name))
+            self.progress.left.pop(job.name)
+            self.progress.running[job.name] = time.monotonic()
+            self.executor.start(job)
 
-    def _start(self, name: str) -> None:
-        self._held[name] = ExitStack()
-        self._held[name].enter_context(self.stages.held(name))
-        self.progress.running[name] = time.monotonic()
-        self.executor.start(
-            Job(
-                name=name,
-                commands=self.stages.command(name),
-                directory=self.stages.directory(name),
-                log=(self.logs / f"{name.replace('/', '_')}.log").absolute(),
-                wants_gpu=wants_gpu(name),
-                environment=self.stages.environment(name),
-            )
+    def _job(self, name: str) -> Job:
+        kind = name.partition("@")[0]
+        return Job(
+            name=name,
+            commands=self.stages.command(name),
+            directory=self.stages.directory(name),
+            log=(self.logs / f"{name.replace('/', '_')}.log").absolute(),
+            loads_torch=kind in TORCH,
+            wants_gpu=kind in ACCELERATED,
+            environment=self.stages.environment(name),
         )
 
     def _end(self, job: Job, code: int, display: Display) -> None:
@@ -118,8 +126,7 @@ class Grid:
             return
         self.stages.record(job.name)
         self.expectations.learn(job.name, seconds)
-        self.progress.ran += 1
-        self._settle(job.name)
+        self._settle(job.name, "ran")
         display.ended(job.name, f"{seconds:.1f} s")
 
     def _fail(self, job: Job, code: int, display: Display) -> None:
@@ -127,7 +134,8 @@ class Grid:
         self.progress.failed += 1
         self.stages.pass_over(job.name)
         for name in self._downstream(job.name):
-            self.progress.left.pop(name, None)
+            self._unchecked.remove(name)
+            self.progress.left.pop(name)
             self.stages.pass_over(name)
         display.ended(job.name, f"failed ({_said(code)}); its output: {_shown(job.log)}\n{_tail(job.log)}")
 
@@ -138,13 +146,11 @@ class Grid:
                 found.add(other)
         return [other for other in found if other != name]
 
-    def _settle(self, name: str) -> None:
+    def _settle(self, name: str, how: str) -> None:
+        """It is done; `how`: the counter of `Progress` that it belongs to."""
         self._settled.add(name)
-
-
-def wants_gpu(name: str) -> bool:
-    """Whether a stage computes on an accelerator."""
-    return name.partition("@")[0] in ACCELERATED
+        self.progress.left.pop(name, None)
+        setattr(self.progress, how, getattr(self.progress, how) + 1)
 
 
 def plan(stages: Stages) -> Mapping[str, str]:

@@ -23,13 +23,11 @@ def repro(params: Params, main: Main, targets: Sequence[str], jobs: int | None =
     if jobs is not None and jobs < 1:
         raise UserError(f"--jobs {jobs}: at least 1")
     for name, value in settings(params.deterministic, params.threads).items():
-        os.environ.setdefault(name, value)  # before the first worker: libraries read it when they load
+        os.environ.setdefault(name, value)  # workers inherit it, and libraries read it when they load
     gpus = visible_gpus(params.device)
     count = jobs or len(gpus) or cores()
-    executor = LocalExecutor(main, count, gpus)
-    executor.warm_up()
     started = time.monotonic()
-    grid = Grid(Stages(targets), executor, Expectations(), count, keep_going)
+    grid = Grid(Stages(targets), LocalExecutor(main, count, gpus), Expectations(), count, keep_going)
     grid.run()
     log(summary(grid, time.monotonic() - started))
     return exit_code(grid.failed) if grid.failed else 0

@@ -66,22 +66,28 @@ class Stages:
         with self._locked():
             return bool(self._stages[name].changed())
 
-    def prepare(self, name: str) -> bool:
-        """Make a stale stage ready for its command; False: its outputs came from the run cache, nothing is to run."""
+    def restore(self, name: str) -> bool:
+        """Whether a stale stage needs no run: its outputs were in the run cache, or it has no command."""
         stage = self._stages[name]
         with self._locked():
             if stage.frozen or stage.is_import or not stage.cmd:  # nothing of ours: DVC knows what to do
                 stage.run()
                 self._unwritten[name] = True
+                return True
+            stage.save_deps()  # the run cache is asked by their hashes
+            try:
+                self._repo.stage_cache.restore(stage, dry=True)
+            except RunCacheNotFoundError:
                 return False
             stage.remove_outs(ignore_remove=False, force=False)
-            try:
-                self._repo.stage_cache.restore(stage)
-            except RunCacheNotFoundError:
-                stage.save_deps()
-                return True
+            self._repo.stage_cache.restore(stage)
             self._save(name)
-            return False
+            return True
+
+    def prepare(self, name: str) -> None:
+        """Make a stage ready for its command: its old outputs go."""
+        with self._locked():
+            self._stages[name].remove_outs(ignore_remove=False, force=False)
 
     def record(self, name: str) -> None:
         """Take what its command has written into DVC's cache; the entry of dvc.lock is written by `write`."""

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import threading
@@ -13,8 +14,8 @@ from pathlib import Path
 SHELL_SIGNS = frozenset("|&;<>()$`\\\"'*?[]#~{}!\n")
 KILLED = 137  # exit code of what ends because the runner has gone
 
-
 Main = Callable[[Sequence[str]], int]  # the command line of zsad: arguments → exit code
+_shells: list[subprocess.Popen[bytes]] = []
 
 
 def work(main: Main, commands: Sequence[str], directory: str, log: Path, environment: Mapping[str, str]) -> None:
@@ -36,10 +37,16 @@ def work(main: Main, commands: Sequence[str], directory: str, log: Path, environ
 
 
 def run(main: Main, command: str) -> int:
-    """Exit code of one line: in this process, which is warm, when it is one of zsad's own commands."""
+    """Exit code of one line: in this process, which may be warm, when it is one of zsad's own commands."""
     if command.startswith("zsad ") and not SHELL_SIGNS & set(command):
         return main(shlex.split(command)[1:])
-    return subprocess.run([os.environ.get("SHELL") or "/bin/sh", "-c", command], check=False).returncode
+    shell = subprocess.Popen([os.environ.get("SHELL") or "/bin/sh", "-c", command], start_new_session=True)
+    _shells.append(shell)
+    return shell.wait()
+
+
+def nothing() -> None:
+    """What a process does that only shows that processes start."""
 
 
 def end_with_parent() -> None:
@@ -49,6 +56,9 @@ def end_with_parent() -> None:
 
     def watch() -> None:
         wait([parent.sentinel])
+        for shell in _shells:
+            if shell.poll() is None:
+                os.killpg(shell.pid, signal.SIGKILL)
         os._exit(KILLED)
 
     threading.Thread(target=watch, daemon=True).start()
