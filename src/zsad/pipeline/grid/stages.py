@@ -5,14 +5,22 @@ command; hash dependencies and outputs; put outputs into the cache; write the en
 made, apart from the command, whose place is elsewhere. Entries are written in DVC's own order: a stage that is done
 before its turn waits. So dvc.lock is at any moment one that `dvc repro` could have left. What waited when this process
 was killed is in the run cache, where either tool finds it.
+
+DVC writes dvc.lock and its register of readers and writers (rwlock) in place: killed meanwhile, it leaves half a file
+that stops every later command. Here both appear whole.
 """
 
 import contextlib
 import logging
+import os
+import shutil
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from dvc.dvcfile import Lockfile
 from dvc.exceptions import DvcException
 from dvc.lock import LockError
 from dvc.repo import Repo
@@ -21,6 +29,7 @@ from dvc.rwlock import rwlock
 from dvc.stage.cache import RunCacheNotFoundError
 
 from zsad.common.errors import UserError
+from zsad.common.io import atomic_path
 
 PATIENCE = 60.0  # seconds that another DVC command may hold the repository
 
@@ -35,6 +44,9 @@ class Stages:
             chosen = collect_stages(self._repo, targets or ["dvc.yaml"])
             graph = get_active_graph(self._repo.index.graph)
             planned = plan_repro(graph, chosen)
+        self._locks = str(self._repo.tmp_dir)
+        self._own = tempfile.TemporaryDirectory(prefix="zsad_repro_")
+        self._repo.tmp_dir = self._own.name  # where DVC's calls register for a moment; `held` tells other commands
         self._stages: dict[str, Any] = {stage.addressing: stage for stage in planned}
         self.upstream = {
             name: {other.addressing for other in graph.successors(stage)} & self._stages.keys()
@@ -108,9 +120,15 @@ class Stages:
             ready += [self._stages[name]] if state else []
         if not ready:
             return
+        by_lock_file: dict[Path, list[Any]] = {}
+        for stage in ready:
+            by_lock_file.setdefault(Path(stage.dvcfile.path).with_suffix(".lock"), []).append(stage)
         with self._locked():
-            for dvcfile in dict.fromkeys(stage.dvcfile for stage in ready):
-                dvcfile.dump_stages([stage for stage in ready if stage.dvcfile == dvcfile], update_pipeline=False)
+            for path, entries in by_lock_file.items():
+                with atomic_path(path) as temporary:
+                    if path.is_file():
+                        shutil.copy(path, temporary)
+                    Lockfile(self._repo, str(temporary)).dump_stages(entries)
 
     @contextlib.contextmanager
     def held(self, name: str) -> Iterator[None]:
@@ -118,7 +136,7 @@ class Stages:
         stage, repo = self._stages[name], self._repo
         reads, writes = ([item.fs_path for item in items] for items in (stage.deps, stage.outs))
         hardlink = repo.config["core"].get("hardlink_lock", False)
-        with _dvc_told(), rwlock(repo.tmp_dir, repo.fs, f"zsad repro ({name})", reads, writes, hardlink):
+        with _dvc_told(), rwlock(self._locks, _WholeFiles(), f"zsad repro ({name})", reads, writes, hardlink):
             yield
 
     def _save(self, name: str) -> None:
@@ -145,6 +163,18 @@ class Stages:
                 yield
             finally:
                 self._repo.lock.unlock()
+
+
+class _WholeFiles:
+    """What DVC's rwlock asks of a file system, with files that appear whole."""
+
+    join = staticmethod(os.path.join)
+
+    @contextlib.contextmanager
+    def open(self, path: str, mode: str = "r", encoding: str = "utf-8") -> Iterator[Any]:
+        whole = contextlib.nullcontext(Path(path)) if mode == "r" else atomic_path(Path(path))
+        with whole as file, file.open(mode, encoding=encoding) as opened:
+            yield opened
 
 
 @contextlib.contextmanager
