@@ -1,6 +1,6 @@
-"""The training case of the golden tensors: three batches of four images, and Adam as the official codes set it."""
+"""The training case of the golden tensors: three batches of four images, and the trainer's Adam."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,7 +8,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.parity.closeness import (
+    GRADIENT,
+    HALF_GRADIENT,
+    HALF_UPDATE,
+    LATER_LOSS,
+    LOSS,
+    UPDATE,
+    check,
+    check_update,
+)
 from zsad.learners.base import Batch
+from zsad.training import loop
 
 
 def sample(values: Tensor) -> Tensor:
@@ -21,26 +32,30 @@ def sample(values: Tensor) -> Tensor:
 class Steps:
     """Losses of each step, gradients of the first and parameters after the last."""
 
+    rate: float  # sum of the steps' learning rates
     losses: list[dict[str, float]] = field(default_factory=list)
     gradients: dict[str, Tensor] = field(default_factory=dict)
     values: dict[str, Tensor] = field(default_factory=dict)
 
-    def gradient_gap(self, name: str, wanted: Tensor) -> float:
-        """Largest difference, relative to the largest entry."""
-        return ((sample(self.gradients[name]) - wanted).abs().max() / wanted.abs().max()).item()
-
-    def value_gap(self, name: str, wanted: Tensor) -> float:
-        """Mean difference: single entries whose gradient is rounding noise may step the other way (Adam)."""
-        return (sample(self.values[name]) - wanted).abs().mean().item()
+    def check(self, golden: Mapping[str, Tensor], prefix: str) -> None:
+        """Against a golden run's losses, first gradients and last values."""
+        for i, terms in enumerate(self.losses):
+            for name, value in terms.items():
+                check(f"loss {name}, step {i}", value, golden[f"{prefix}_loss_{name}"][i], LATER_LOSS if i else LOSS)
+        for name, gradient in self.gradients.items():
+            first, update = (HALF_GRADIENT, HALF_UPDATE) if name.startswith("compound") else (GRADIENT, UPDATE)
+            wanted, value = (golden[f"{prefix}_{what}.{name}"] for what in ("grad", "value"))
+            check(f"gradient of {name}", sample(gradient), wanted, first)
+            check_update(f"value of {name}", sample(self.values[name]), value, wanted, self.rate, update)
 
 
 @pytest.fixture(scope="session")
 def run_steps() -> Callable[..., Steps]:
-    """run_steps(learner, batches, before=callback(step)): Adam, lr 0.001, betas (0.5, 0.999)."""
+    """run_steps(learner, batches, before=callback(step)): with the trainer's Adam and the method's default settings."""
 
     def run(learner: Any, batches: list[Batch], before: Callable[[int], None] = lambda step: None) -> Steps:
-        optimizer = torch.optim.Adam(learner.parameters(), lr=0.001, betas=(0.5, 0.999))
-        steps = Steps()
+        optimizer = loop.make_adam(learner.phases()[0], learner.config.betas)
+        steps = Steps(rate=learner.config.lr * len(batches))
         for i, batch in enumerate(batches):
             before(i)
             optimizer.zero_grad()

@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
 
+from tests.parity.closeness import FEATURE, MAP, SCORE, TEXT, check
 from zsad.inference.maps import sigmoid, upsample
 from zsad.learners.few_shot import Support
 from zsad.learners.lookup import build_config
@@ -32,28 +33,28 @@ def few_shot(clip, pictures):
 
 
 def test_features(features):
-    torch.testing.assert_close(features.cls_post[:6], GOLDEN["cls_post"], rtol=0, atol=1e-5)
-    torch.testing.assert_close(features.tokens[:1], GOLDEN["tokens"], rtol=0, atol=1e-5)
+    check("image feature", features.cls_post[:6], GOLDEN["cls_post"], FEATURE)
+    check("patch tokens", features.tokens[:1], GOLDEN["tokens"], FEATURE)
     for scale in (2, 3):
-        torch.testing.assert_close(features.window(scale)[:1], GOLDEN[f"window_{scale}"], rtol=0, atol=1e-5)
+        check(f"windows of {scale}", features.window(scale)[:1], GOLDEN[f"window_{scale}"], FEATURE)
 
 
 @pytest.mark.parametrize("name", NAMES[:2])
 def test_prototypes(build, name):
     wanted = F.normalize(GOLDEN[f"{name.replace(' ', '_')}_prototypes"], dim=-1)
-    torch.testing.assert_close(build("winclip").prototypes(name), wanted, rtol=0, atol=1e-6)
+    check("prototypes", build("winclip").prototypes(name), wanted, TEXT)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_zero_shot(features, build, name):
     key, scored = name.replace(" ", "_"), with_drawn_text(build("winclip")).score(features, [name] * 12)
-    torch.testing.assert_close(scored.map_logits[:6].sigmoid().float(), GOLDEN[f"{key}_zero_grid"], rtol=0, atol=2e-6)
+    check("patch map", scored.map_logits[:6].sigmoid(), GOLDEN[f"{key}_zero_grid"], MAP)
     compare(scored, f"{key}_zero")
 
 
 def test_visual_map_of_each_scale(features, few_shot):
     maps = torch.stack(few_shot.visual_maps(features), dim=1)
-    torch.testing.assert_close(maps[:6].float(), GOLDEN["visual"], rtol=0, atol=2e-6)
+    check("visual maps", maps[:6], GOLDEN["visual"], MAP)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -63,7 +64,7 @@ def test_few_shot(features, few_shot, name):
 
 def compare(scored, key):
     """Scores of six pictures, full maps of two."""
-    torch.testing.assert_close(scored.score[:6].float(), GOLDEN[f"{key}_score"], rtol=0, atol=2e-6)
+    check("score", scored.score[:6], GOLDEN[f"{key}_score"], SCORE)
     for i in range(2):
         full = upsample(sigmoid(scored.map_logits[i].numpy()), (72, 72), "bilinear")
-        assert abs(full - GOLDEN[f"{key}_map"][i].numpy()).max() < 2e-6
+        check("map", full, GOLDEN[f"{key}_map"][i], MAP)

@@ -1,0 +1,225 @@
+"""The tolerances are sharp: with one equation of a method changed, the comparison with its golden tensors fails.
+
+Each case runs a test of this folder on the changed method, and names the quantity that must be the first to be off.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from tests.parity import test_anomalyclip, test_bayes_pfl, test_cops, test_faprompt
+from zsad.learners import anomalyclip, bayes_pfl, cops, faprompt
+from zsad.learners.bayes_pfl import flows
+from zsad.learners.shared import losses, similarity
+from zsad.training import loop
+
+Patch = pytest.MonkeyPatch
+STEPS = 3  # of a golden training
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the tests of this folder take as fixtures."""
+
+    build: Callable[..., Any]
+    backbone: Callable[..., Any]
+    clip: Any
+    pictures: Tensor
+    make_batch: Callable[..., Any]
+    run_steps: Callable[..., Any]
+    patch: Patch
+
+    def features(self, method: str) -> Any:
+        return self.clip.image.encode(self.pictures, self.build(method).spec)
+
+
+@pytest.fixture
+def case(build, backbone, clip, pictures, make_batch, run_steps, monkeypatch) -> Case:
+    return Case(build, backbone, clip, pictures, make_batch, run_steps, monkeypatch)
+
+
+# --- tests of this folder --------------------------------------------------------------------------------------------
+
+
+def anomalyclip_training(case: Case) -> None:
+    test_anomalyclip.test_losses_gradients_and_three_optimiser_steps(
+        case.features("anomalyclip"), case.build, case.make_batch, case.run_steps
+    )
+
+
+def anomalyclip_scores(case: Case) -> None:
+    test_anomalyclip.test_score_and_map(case.features("anomalyclip"), case.build)
+
+
+def cops_text(case: Case) -> None:
+    test_cops.test_prototypes_and_text_features(case.features("cops"), case.build)
+
+
+def cops_scores(case: Case) -> None:
+    test_cops.test_score_and_map(case.features("cops"), case.build, case.patch, "mvtec")
+
+
+def cops_training(case: Case) -> None:
+    test_cops.test_losses_gradients_and_three_optimiser_steps(
+        case.features("cops"), case.build, case.make_batch, case.run_steps, case.patch, "visa"
+    )
+
+
+def faprompt_scores(case: Case) -> None:
+    test_faprompt.test_score_and_map(case.features("faprompt"), case.build, "topk")
+
+
+def faprompt_training(case: Case) -> None:
+    test_faprompt.test_losses_gradients_and_three_optimiser_steps(
+        case.features("faprompt"), case.build, case.make_batch, case.run_steps, "topk"
+    )
+
+
+def bayes_pfl_flows(case: Case) -> None:
+    make, features = _bayes_pfl(case)
+    test_bayes_pfl.test_flows_and_log_determinants(make, features, test_bayes_pfl.golden_noise())
+
+
+def bayes_pfl_training(case: Case) -> None:
+    make, features = _bayes_pfl(case)
+    test_bayes_pfl.test_both_stages_losses_gradients_and_optimiser_steps(
+        make, features, case.make_batch, test_bayes_pfl.golden_noise(), case.patch
+    )
+
+
+def _bayes_pfl(case: Case) -> tuple[Callable[..., Any], Any]:
+    clip = test_bayes_pfl.golden_clip(case.backbone)
+    make = partial(test_bayes_pfl.golden_learner, case.build, clip)
+    return make, clip.image.encode(case.pictures, make().spec)
+
+
+# --- wrong equations -------------------------------------------------------------------------------------------------
+
+
+def focal_loss_smoothed_more(patch: Patch) -> None:
+    patch.setattr(losses, "focal_loss", partial(losses.focal_loss, smooth=1e-4))
+
+
+def temperature_a_thousandth_off(patch: Patch) -> None:
+    def off(features: Tensor, normal: Tensor, anomalous: Tensor, temperature: float) -> Tensor:
+        return similarity.two_way_logit(features, normal, anomalous, 1.001 * temperature)
+
+    patch.setattr(anomalyclip, "two_way_logit", off)
+
+
+def prototypes_paired_straight(patch: Patch) -> None:
+    right = cops.Cops.text_features
+    patch.setattr(cops.Cops, "text_features", lambda self, n, a, bias: right(self, a, n, bias))
+
+
+def kl_without_its_half(patch: Patch) -> None:
+    _scale_term(patch, cops.Cops, "kl", 2.0)
+
+
+def segmentation_weight_a_thousandth_off(patch: Patch) -> None:
+    _scale_term(patch, cops.Cops, "seg", 1.001)
+
+
+def distances_not_stretched(patch: Patch) -> None:
+    patch.setattr(cops, "min_max", lambda distances: distances)
+
+
+def orthogonality_of_squared_cosines(patch: Patch) -> None:
+    def squared(abnormal: Tensor) -> Tensor:
+        unit = torch.nn.functional.normalize(abnormal, dim=-1)
+        return (unit @ unit.T).triu(1).square().sum()
+
+    patch.setattr(faprompt, "orthogonality_loss", squared)
+
+
+def passes_weighed_alike(patch: Patch) -> None:
+    def alike(image: Tensor, static: Tensor, adapted: Tensor) -> Tensor:
+        return (image.sigmoid() + (static.amax(1).sigmoid() + adapted.amax(1).sigmoid()) / 2) / 2
+
+    patch.setattr(faprompt, "image_score", alike)
+
+
+def prior_over_all_images(patch: Patch) -> None:
+    patch.setattr(faprompt, "prior_loss", lambda bias, labels: bias.square().mean(1).sum())
+
+
+def log_det_of_the_other_sign(patch: Patch) -> None:
+    right = flows.Planar.transform
+    patch.setattr(flows.Planar, "transform", lambda self, z: (right(self, z)[0], -right(self, z)[1]))
+
+
+def log_det_not_shared(patch: Patch) -> None:
+    right = flows.divergence
+    patch.setattr(flows, "divergence", lambda draw, share=1: right(draw))
+
+
+def orthogonality_with_the_diagonal(patch: Patch) -> None:
+    patch.setattr(bayes_pfl, "orthogonality", lambda text: ((text @ text.transpose(1, 2)) ** 2).mean())
+
+
+def adam_with_its_usual_betas(patch: Patch) -> None:
+    right = loop.make_adam
+    patch.setattr(loop, "make_adam", lambda phase, betas: right(phase, (0.9, 0.999)))
+
+
+def learning_rate_half_a_percent_off(patch: Patch, from_step: int = 0) -> None:
+    right = loop.make_adam
+
+    def off(phase: Any, betas: tuple[float, float]) -> torch.optim.Adam:
+        optimizer, taken = right(phase, betas), iter(range(STEPS))
+
+        def longer(*_: Any) -> None:
+            if next(taken) == from_step:
+                for group in optimizer.param_groups:
+                    group["lr"] *= 1.005
+
+        optimizer.register_step_pre_hook(longer)
+        return optimizer
+
+    patch.setattr(loop, "make_adam", off)
+
+
+def last_step_half_a_percent_longer(patch: Patch) -> None:
+    """No loss follows that could show it."""
+    learning_rate_half_a_percent_off(patch, from_step=STEPS - 1)
+
+
+def _scale_term(patch: Patch, kind: type, term: str, factor: float) -> None:
+    right = kind.loss
+
+    def scaled(self: Any, batch: Any) -> dict[str, Tensor]:
+        terms = right(self, batch)
+        return {**terms, term: factor * terms[term]}
+
+    patch.setattr(kind, "loss", scaled)
+
+
+CASES = [
+    (focal_loss_smoothed_more, anomalyclip_training, "loss local, step 0"),
+    (temperature_a_thousandth_off, anomalyclip_scores, "score"),
+    (prototypes_paired_straight, cops_text, "text"),
+    (distances_not_stretched, cops_scores, "score"),
+    (kl_without_its_half, cops_training, "loss kl, step 0"),
+    (segmentation_weight_a_thousandth_off, cops_training, "loss seg4th, step 0"),
+    (passes_weighed_alike, faprompt_scores, "score"),
+    (orthogonality_of_squared_cosines, faprompt_training, "loss orthogonal, step 0"),
+    (prior_over_all_images, faprompt_training, "loss prior, step 0"),
+    (log_det_of_the_other_sign, bayes_pfl_flows, "log-determinants of distribution 0"),
+    (log_det_not_shared, bayes_pfl_training, "loss dist, step 0"),
+    (orthogonality_with_the_diagonal, bayes_pfl_training, "loss ort, step 0"),
+    (adam_with_its_usual_betas, faprompt_training, "loss static, step 2"),
+    (learning_rate_half_a_percent_off, faprompt_training, "loss .*, step 1"),
+    (last_step_half_a_percent_longer, faprompt_training, "value of ctx_pos"),
+]
+
+
+@pytest.mark.parametrize(("mutate", "parity", "quantity"), CASES, ids=lambda part: getattr(part, "__name__", ""))
+def test_a_wrong_equation_is_found(case: Case, mutate: Callable, parity: Callable, quantity: str) -> None:
+    mutate(case.patch)
+    with pytest.raises(AssertionError, match=f"^{quantity}.* units off"):
+        parity(case)
