@@ -12,10 +12,10 @@ help:                     ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 repro: .venv/ready        ## the main job on the embedded demo: train, predict, score, aggregate, register
-	dvc repro
+	zsad repro
 
 test: .venv/ready         ## unit, parity and functional tests
-	pytest
+	pytest -n auto
 
 slow: .venv/ready         ## every learner once at ViT-L/14, 518 px, random weights: 11 minutes on two cores, some GB of memory and disk
 	pytest tests/slow/vit_l.py
@@ -35,7 +35,7 @@ docs: .venv/ready         ## tables of settings in docs/methods, from the code; 
 
 paper: .venv/ready        ## the papers' settings on the real datasets: wants a GPU and downloads
 	zsad profile apply profiles/paper.yaml
-	dvc repro
+	zsad repro
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "zsad needs Python 3.11 or newer; make PYTHON=python3.12 …")'

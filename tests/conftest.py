@@ -1,6 +1,7 @@
 """Shared fixtures: small frozen CLIPs with random weights that are the same on every machine."""
 
 import copy
+import os
 import subprocess
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -8,12 +9,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from zsad.common.cpu import settings
+
+os.environ.update(settings(deterministic=True, threads=1))  # as stages compute; before torch and NumPy are imported
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
-
-torch.set_num_threads(1)  # tensors here are so small that threads cost more than they bring
 
 TINY = {
     "embed_dim": 128,

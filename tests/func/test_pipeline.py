@@ -1,4 +1,4 @@
-"""`dvc repro` for real: what runs after which change. The tests build on one another, in this order."""
+"""The pipeline for real: what runs after which change, as DVC sees it. The tests build on one another, in this order."""
 
 import csv
 import json
@@ -77,6 +77,7 @@ def test_every_strict_configuration_is_registered_with_both_aliases(repo: Repo) 
 
 
 def test_a_second_run_runs_nothing(repo: Repo) -> None:
+    assert repo.is_up_to_date()
     assert repo.repro() == []
 
 
@@ -90,6 +91,7 @@ def test_a_learner_parameter_reruns_its_cells_only_and_back_leaves_no_trace(repo
     repo.run("git", "checkout", "params.yaml")
     repo.repro()
     assert repo.run("git", "diff", "metrics/") == ""
+    assert repo.is_up_to_date()
 
 
 def test_a_metric_parameter_runs_no_model(repo: Repo) -> None:

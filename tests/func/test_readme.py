@@ -59,14 +59,15 @@ def test_ci_calls_the_two_commands() -> None:
 
 
 def test_run_compare_and_try_a_setting(repo: Repo) -> None:
-    repo.run("dvc", "repro")
+    repo.repro()
+    assert repo.is_up_to_date()
     repo.commit("results")
     assert "champion" in repo.run("zsad", "models")
     assert "passed" in repo.run("zsad", "gate", "--against", "HEAD")
     repo.run("dvc", "exp", "run", "-S", "learners.cops.lr=0.0005")
     assert "lr: 0.0005" in (repo.path / "params.yaml").read_text()
     repo.run("git", "checkout", ".")
-    repo.run("dvc", "repro")
+    repo.repro()
 
 
 def test_own_pictures(repo: Repo) -> None:
@@ -212,7 +213,7 @@ def test_own_folders_as_datasets(repo: Repo, tmp_path: Path) -> None:
     places = [f"datasets.my_source.path={tmp_path}/source", f"datasets.my_parts.path={tmp_path}/parts"]
     repo.run("zsad", "profile", "apply", "profiles/folder.yaml", *places)
     repo.set("learners={cops: {epochs: 1}}")
-    repo.run("dvc", "repro")
+    repo.repro()
     assert "my_parts" in (repo.path / "metrics/leaderboard.csv").read_text()
     assert f"{tmp_path}/parts" in repo.run("zsad", "datasets")
 

@@ -54,8 +54,12 @@ class Repo:
         return result.stdout
 
     def repro(self, *targets: str) -> list[str]:
-        """Names of the stages that `dvc repro` ran."""
-        return re.findall(r"^Running stage '(.+)':$", self.run("dvc", "repro", *targets), flags=re.MULTILINE)
+        """Names of the stages that `zsad repro` ran."""
+        return re.findall(r"^\[\d+/\d+\] (\S+): [\d.]+ s$", self.run("zsad", "repro", *targets), flags=re.MULTILINE)
+
+    def is_up_to_date(self) -> bool:
+        """Whether `dvc repro` finds nothing to do."""
+        return "Running stage" not in self.run("dvc", "repro")
 
     def set(self, *assignments: str) -> None:
         """Change parameters the way a user does from the shell."""
