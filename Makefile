@@ -5,7 +5,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: help repro test slow gpu lint docs paper
+.PHONY: help repro test slow gpu processors lint docs paper
 .DEFAULT_GOAL := help
 
 help:                     ## this list
@@ -22,6 +22,9 @@ slow: .venv/ready         ## every learner once at ViT-L/14, 518 px, random weig
 
 gpu: .venv/ready          ## every learner on a CUDA GPU against the CPU, on the embedded CLIP
 	pytest tests/gpu/cuda.py
+
+processors: .venv/ready  ## the same bits under two emulated processors; wants Debian's qemu-user, and an hour
+	pytest tests/emulated/processors.py
 
 lint: .venv/ready         ## style, types and the layers of imports
 	ruff check

@@ -79,6 +79,17 @@ def test_the_run_cache_stands_in_as_for_dvc(toy: Toy, wanted: bytes) -> None:
     assert toy.lock == wanted
 
 
+def test_a_changed_input_runs_what_reads_it_and_changed_back_nothing(toy: Toy, wanted: bytes) -> None:
+    toy.run("zsad", "repro")
+    (toy.path / "other.txt").write_text("3\n")
+    assert ran(toy.run("zsad", "repro")) == {"apart"}
+    assert (toy.path / "apart.txt").read_text() == "3\n"
+    (toy.path / "other.txt").write_text("2\n")
+    assert ran(toy.run("zsad", "repro")) == set()
+    assert (toy.path / "apart.txt").read_text() == "2\n"
+    assert toy.lock == wanted
+
+
 @pytest.mark.parametrize(("options", "after"), [([], {"first"}), (["--keep-going"], {"first", "side@a", "apart"})])
 def test_a_failure_names_the_log_and_stops_what_depends_on_it(toy: Toy, options: list[str], after: set[str]) -> None:
     text = (toy.path / "dvc.yaml").read_text()

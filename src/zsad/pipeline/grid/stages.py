@@ -86,7 +86,9 @@ class Stages:
                 stage.run()
                 self._unwritten[name] = True
                 return True
-            stage.save_deps()  # the run cache is asked by their hashes
+            if stage.changed_stage() or not stage.deps_cached():
+                stage.save_deps()  # the run cache is asked by their hashes
+                stage.cmd_changed = True  # what the entry says of outputs belongs to other dependencies
             try:
                 self._repo.stage_cache.restore(stage, dry=True)
             except RunCacheNotFoundError:
