@@ -73,6 +73,11 @@ class Repo:
         self.run("git", "commit", "-q", "-m", message)
 
 
+def cells(stage: str, learners: list[str], others: list[str]) -> set[str]:
+    """Names of the stages of a matrix."""
+    return {f"{stage}@{learner}-{other}" for learner in learners for other in others}
+
+
 def write_official(method: str, root: Path, name: str) -> None:
     """`root`/`name`: a file as the method's authors would save it, random, for the embedded CLIP prepared in `root`."""
     import torch

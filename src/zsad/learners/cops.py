@@ -158,6 +158,12 @@ class Cops(Learner):
         image = features.patches.transpose(1, 2).unflatten(2, (self.clip.grid, self.clip.grid))
         return F.avg_pool2d(image, kernel, stride=1, padding=kernel // 2).flatten(2).transpose(1, 2)
 
+    def prototypes(self, patches_BND: Tensor) -> tuple[Tensor, Tensor]:
+        """Normal and anomalous prototypes [B, M, D]: queries do not see each other, so one pass over the patches."""
+        both_BMD = self.extractor(torch.cat([self.t_n, self.t_a]), patches_BND)
+        normal_BMD, anomalous_BMD = both_BMD.split(STATE, dim=1)
+        return normal_BMD, anomalous_BMD
+
     def text_features(self, normal_BMD: Tensor, anomalous_BMD: Tensor, bias_BRD: Tensor) -> tuple[Tensor, Tensor]:
         """Unit text features T_0, T_1 [B, D]: shared prefix, then state tokens per image, then R class tokens.
 
@@ -188,7 +194,7 @@ class Cops(Learner):
         """L_cls + 4·L_seg + L_NC + L_AC + L_KL + L_rec. Prototypes enter the prompts detached."""
         g_BD = batch.features.cls
         patches_BND = self.pooled(batch.features, self.config.pool)
-        normal_BMD, anomalous_BMD = self.extractor(self.t_n, patches_BND), self.extractor(self.t_a, patches_BND)
+        normal_BMD, anomalous_BMD = self.prototypes(patches_BND)
         mean, log_var = self.vae_encoder(g_BD)
         decoded_BD = self.vae_decoder(mean + (0.5 * log_var).exp() * torch.randn(mean.shape).to(mean))
         text = self.text_features(normal_BMD.detach(), anomalous_BMD.detach(), decoded_BD[:, None])
@@ -243,7 +249,7 @@ class Cops(Learner):
     def score(self, features: ImageFeatures, names: Sequence[str], target: str = "") -> Scored:
         kernel, alpha, beta = self.constants(target)
         patches_BND = self.pooled(features, kernel)
-        normal_BMD, anomalous_BMD = self.extractor(self.t_n, patches_BND), self.extractor(self.t_a, patches_BND)
+        normal_BMD, anomalous_BMD = self.prototypes(patches_BND)
         bias_BRD = self.vae_decoder(self._samples(len(patches_BND)))
         text = self.text_features(normal_BMD, anomalous_BMD, bias_BRD)
         image_B = two_way_logit(features.cls, *text, self.config.temperature).double().sigmoid()

@@ -21,7 +21,7 @@ from zsad.pipeline.grid.stages import Stages
 ACCELERATED = ("train", "adapt", "predict", "predict_few_shot")  # stages that compute on a GPU where there is one
 TORCH = (*ACCELERATED, "weights")
 TICK = 0.25  # seconds
-WRITE_EVERY = 20.0  # seconds between writings of dvc.lock
+WRITE_EVERY = 60.0  # seconds between writings of dvc.lock
 TAIL = 15  # lines of a failed stage's log that are shown
 FAULT = 70
 

@@ -11,12 +11,13 @@ that stops every later command. Here both appear whole.
 """
 
 import contextlib
+import copy
 import logging
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from dvc.repo import Repo
 from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 from dvc.rwlock import rwlock
 from dvc.stage.cache import RunCacheNotFoundError
+from dvc.utils.serialize import LOADERS
 
 from zsad.common.errors import UserError
 from zsad.common.io import atomic_path
@@ -39,6 +41,7 @@ class Stages:
 
     def __init__(self, targets: Sequence[str] = ()) -> None:
         logging.getLogger("dvc").setLevel(logging.ERROR)
+        LOADERS[".yaml"] = _read_once(LOADERS[".yaml"])  # DVC reads params.yaml four times a stage, 50 ms each
         with _dvc_told():
             self._repo = Repo()
             chosen = collect_stages(self._repo, targets or ["dvc.yaml"])
@@ -165,6 +168,22 @@ class Stages:
                 yield
             finally:
                 self._repo.lock.unlock()
+
+
+def _read_once(load: Callable[..., Any]) -> Callable[..., Any]:
+    """A loader that reads a file again only where it has changed."""
+    known: dict[tuple[str, int, int], Any] = {}
+
+    def loader(path: str, *rest: Any, **more: Any) -> Any:
+        found = Path(path).stat() if Path(path).is_file() else None
+        if found is None or rest or more.keys() - {"fs"}:
+            return load(path, *rest, **more)
+        key = (str(path), found.st_mtime_ns, found.st_size)
+        if key not in known:
+            known[key] = load(path, **more)
+        return copy.deepcopy(known[key])
+
+    return loader
 
 
 class _WholeFiles:

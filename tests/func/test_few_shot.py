@@ -1,0 +1,49 @@
+"""A few-shot configuration from params.yaml to the registry, by `zsad repro`."""
+
+import csv
+import shutil
+
+import pytest
+
+from tests.helpers.repository import Repo, cells
+
+LAST = {"aggregate", "register"}
+
+
+def test_a_few_shot_configuration_is_adapted_to_every_dataset_and_registered_for_each(repo: Repo) -> None:
+    repo.set("learners={clip_zero: {}}")
+    repo.repro()
+    repo.commit("first results")
+    repo.set("few_shot.winclip_2shot={method: winclip_plus, shots: 2}")
+    key, datasets = "winclip_2shot", ["demo_source", "demo_texture"]
+    expected = {"code", "backbones"} | LAST
+    for stage in ("adapt", "predict_few_shot", "score_few_shot"):
+        expected |= cells(stage, [key], datasets)
+    assert set(repo.repro()) == expected
+    assert repo.repro() == []
+    table = (repo.path / "metrics/leaderboard.md").read_text()
+    assert key in table.split("## 2-shot")[1]
+    assert "clip_zero" not in table.split("## 2-shot")[1].split("Left out")[0]
+    lines = repo.run("zsad", "models").splitlines()
+    assert [line.split()[0] for line in lines if line.startswith(key)] == [f"{key}__{name}" for name in datasets]
+    model, photos = f"models:/{key}__demo_texture@champion", "data/raw/demo_texture/cork/test/good"
+    assert "one for each of: cork" in repo.run("zsad", "predict", model, photos, code=2).replace("corduroy, ", "")
+    repo.run("zsad", "predict", model, photos, "--category", "cork")
+    with (repo.path / "predictions/scores.csv").open() as file:
+        first = next(csv.DictReader(file))
+        assert 0 <= float(first["score"]) <= 1
+        assert not first["error"]
+    program = (
+        "import sys, mlflow; from pathlib import Path; model = mlflow.pyfunc.load_model(sys.argv[1]);"
+        "(answer,) = model.predict([Path(sys.argv[2]).read_bytes()], params={'category': 'cork'}); print(answer.score)"
+    )
+    served = repo.run("python", "-c", program, model, first["path"]).splitlines()[-1]
+    assert float(served) == pytest.approx(float(first["score"]), abs=1e-6)
+    assert "is champion already" in repo.run("zsad", "promote", f"{key}__demo_texture", "--against", "HEAD")
+    shutil.rmtree(repo.path / "predictions")
+    repo.set("few_shot.winclip_2shot.scales=[2]")
+    assert set(repo.repro()) == expected - {"backbones"}
+    repo.set("backbones.unused={name: embedded, pretrained: embedded, image_size: 128}")
+    assert set(repo.repro()) == {"code", "weights@unused", "backbones"}
+    repo.set("datasets.demo_source.domain=fabric")
+    assert not [stage for stage in repo.repro() if stage.endswith("winclip_2shot-demo_texture")]
