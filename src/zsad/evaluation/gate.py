@@ -2,7 +2,7 @@
 
 Verdicts: passed (exit 0), regressed (1), cannot_compare (2). A regression outweighs what cannot be compared, and that
 outweighs a pass: a cell that is gone, a number that became undefined, other data, protocol, seeds or metric settings.
-New cells are listed and pass.
+New cells are listed and pass. A drop beyond its tolerance that the seeds explain is listed, and does not regress.
 """
 
 import math
@@ -20,6 +20,12 @@ from zsad.evaluation.revisions import cells_at, params_at, resolve
 Status = Literal["passed", "regressed", "cannot_compare"]
 EXIT_CODES: dict[Status, int] = {"passed": 0, "regressed": 1, "cannot_compare": 2}
 ROWS_SHOWN = 20
+DERIVED = ("change", "regressed", "within_spread")  # properties of a change that JSON holds beside its fields
+SPREAD = "within the seeds' spread"
+LEGEND = (
+    "noise: standard error of the change, by its seeds; p: how often the seeds alone make such a drop, given all"
+    " numbers compared. Where both are empty the seeds do not differ, and the tolerance alone decides."
+)
 
 
 @dataclass(frozen=True)
@@ -47,7 +53,7 @@ class Verdict:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, for `--json`."""
-        changes = [{**asdict(c), "change": c.change, "regressed": c.regressed} for c in self.changes]
+        changes = [{**asdict(c), **{name: getattr(c, name) for name in DERIVED}} for c in self.changes]
         head = {"verdict": self.status, "exit_code": self.exit_code, "against": self.against, "commit": self.commit}
         return {**head, "changes": changes, "cannot_compare": self.obstacles, "new": self.new, "notes": self.notes}
 
@@ -55,8 +61,10 @@ class Verdict:
     def markdown(self) -> str:
         """For a terminal or a pull request: the verdict, what stands in its way, the worst changes."""
         where = f"`{self.against}`" + (f" ({self.commit[:10]})" if self.commit else "")
-        regressed = sum(change.regressed for change in self.changes)
-        counts = f"{len(self.changes)} numbers compared, {regressed} regressed; {len(self.new)} new cells"
+        regressed, spread = (sum(getattr(c, name) for c in self.changes) for name in ("regressed", "within_spread"))
+        counts = f"{len(self.changes)} numbers compared, {regressed} regressed"
+        counts += f", {spread} fell by more than the tolerance {SPREAD}" if spread else ""
+        counts += f"; {len(self.new)} new cells"
         parts = [f"## Metric gate: {self.status}", f"Against {where}: {counts}."]
         parts += _list("Cannot compare", self.obstacles) + _table(self.changes)
         parts += _list("New cells", self.new) + _list("Notes", self.notes)
@@ -82,7 +90,8 @@ def gate(params: Params, against: str) -> Verdict:
     obstacles += [line for name in comparable for line in lost_metrics(name, before[name], after[name])]
     changes = compare(comparable, after, limits["cell"], limits["mean"])
     new = [title(name) for name in after if name not in before]
-    return Verdict(against, commit, changes, obstacles, new, _loosened(params, params_at(commit)))
+    notes = _loosened(params, params_at(commit)) + _noise_unknown(params, changes, after)
+    return Verdict(against, commit, changes, obstacles, new, notes)
 
 
 def _absent(params: Params, before: Cells, after: Cells) -> list[str]:
@@ -123,24 +132,40 @@ def _loosened(params: Params, there: dict[str, Any]) -> list[str]:
     return notes
 
 
+def _noise_unknown(params: Params, changes: Sequence[Change], after: Cells) -> list[str]:
+    """Configurations that are trained or draw shots, with too few seeds to tell how far chance alone moves them."""
+    trained = {key for (key, _), cell in after.items() if cell["source"] is not None or cell["shots"]}
+    return [
+        f"{key}: one seed, so what chance alone moves is unknown and the tolerance alone decides; "
+        f"two or more under `seeds` in {PARAMS_FILE} would tell"
+        for key in dict.fromkeys(change.learner for change in changes if change.one_seed)
+        if key in trained and not params.configuration(key).is_imported
+    ]
+
+
 def _list(heading: str, lines: Sequence[str]) -> list[str]:
     return [f"### {heading}\n\n" + "\n".join(f"- {line}" for line in lines)] if lines else []
 
 
 def _table(changes: Sequence[Change]) -> list[str]:
-    """Every regression, and the nearest to one up to `ROWS_SHOWN` rows."""
+    """Every drop beyond its tolerance, and the nearest to one up to `ROWS_SHOWN` rows."""
     moved = [change for change in changes if change.change]
-    shown = moved[: max(ROWS_SHOWN, sum(change.regressed for change in moved))]
+    shown = moved[: max(ROWS_SHOWN, sum(change.regressed or change.within_spread for change in moved))]
     if not shown:
         return []
     lines = [
-        "| | learner | dataset | metric | before | after | change | tolerance |",
-        "|---|---|---|---|--:|--:|--:|--:|",
-    ]
-    lines += [
-        f"| {'**regressed**' if c.regressed else ''} | {c.learner} | {c.dataset} | {c.metric} "
-        f"| {c.before:.4f} | {c.after:.4f} | {c.change:+.4f} | {c.tolerance:g} |"
-        for c in shown
+        "| | learner | dataset | metric | before | after | change | tolerance | noise | p |",
+        "|---|---|---|---|--:|--:|--:|--:|--:|--:|",
+        *map(_row, shown),
     ]
     more = [f"{len(moved) - len(shown)} smaller changes are not shown."] if len(moved) > len(shown) else []
-    return ["\n".join(lines), *more]
+    return ["\n".join(lines), *more, *([LEGEND] if any(change.is_noisy for change in shown) else [])]
+
+
+def _row(c: Change) -> str:
+    verdict = "**regressed**" if c.regressed else SPREAD if c.within_spread else ""
+    noise, p = ("" if value is None else f"{value:.{digits}}" for value, digits in ((c.noise, "4f"), (c.p, "2g")))
+    return (
+        f"| {verdict} | {c.learner} | {c.dataset} | {c.metric} "
+        f"| {c.before:.4f} | {c.after:.4f} | {c.change:+.4f} | {c.tolerance:g} | {noise} | {p} |"
+    )

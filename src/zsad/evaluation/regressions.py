@@ -1,14 +1,23 @@
-"""Two sets of result cells, before and after: changes per metric, and what forbids a comparison."""
+"""Two sets of result cells, before and after: changes per metric, and what forbids a comparison.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+A number regressed if it fell by more than its tolerance, and by more than the seeds explain (see `seed_noise`).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+
+import numpy as np
 
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.results import Cell
+from zsad.evaluation.seed_noise import drop_probability, holm, moderate, pooled_variance
 
 Name = tuple[str, str]  # (configuration, dataset)
 Cells = Mapping[Name, Cell]
 Tolerances = Mapping[str, float]  # per metric: the largest drop that passes
+FALSE_ALARMS = 0.05  # share of verdicts on an unchanged tree that may name a number which seeds alone moved
 SLACK = 1e-9  # a drop of exactly the tolerance passes, whatever binary fractions make of it
 SAME = {  # fields that must agree for two numbers to be about the same thing
     "dataset_hash": "the dataset's content",
@@ -21,7 +30,12 @@ SAME = {  # fields that must agree for two numbers to be about the same thing
 
 @dataclass(frozen=True)
 class Change:
-    """One metric of a cell, or of a configuration's mean over datasets (scope cell or mean), before and after."""
+    """One metric of a cell, or of a configuration's mean over datasets (scope cell or mean), before and after.
+
+    `seeds_before` and `seeds_after` are its values by seed. `noise` is the standard error of the change that they tell,
+    moderated, on `df` degrees of freedom; `p` the chance that seeds alone make such a drop, adjusted for all numbers of
+    the verdict. All three are None where there is no noise: fewer than two seeds, or seeds that all agree.
+    """
 
     scope: str
     learner: str
@@ -30,6 +44,11 @@ class Change:
     before: float
     after: float
     tolerance: float
+    seeds_before: tuple[float, ...] = ()
+    seeds_after: tuple[float, ...] = ()
+    noise: float | None = None
+    df: float | None = None
+    p: float | None = None
 
     @property
     def change(self) -> float:
@@ -43,8 +62,23 @@ class Change:
 
     @property
     def regressed(self) -> bool:
-        """Whether the metric fell by more than the tolerance."""
-        return self.excess > SLACK
+        """Whether the metric fell by more than the tolerance and by more than the seeds explain."""
+        return self.excess > SLACK and (self.p is None or self.p <= FALSE_ALARMS)
+
+    @property
+    def within_spread(self) -> bool:
+        """Whether the metric fell by more than the tolerance, as the seeds may do by themselves."""
+        return self.excess > SLACK and not self.regressed
+
+    @property
+    def one_seed(self) -> bool:
+        """Whether there are too few seeds to tell their noise."""
+        return min(len(self.seeds_before), len(self.seeds_after)) < 2
+
+    @property
+    def is_noisy(self) -> bool:
+        """Whether there are seeds and they differ."""
+        return not self.one_seed and any(len(set(side)) > 1 for side in (self.seeds_before, self.seeds_after))
 
 
 def title(name: Name) -> str:
@@ -72,27 +106,62 @@ def lost_metrics(name: Name, before: Cell, after: Cell) -> list[str]:
 def compare(before: Cells, after: Cells, cell: Tolerances, mean: Tolerances) -> list[Change]:
     """All changes, worst first: every number of every cell in `before`, and every configuration's means.
 
-    A mean is taken over the datasets where the metric has a number on both sides.
+    A mean is taken over the datasets where the metric has a number on both sides. Its seeds are means over those
+    datasets too, because one model makes them all.
     """
     changes = []
     for learner in dict.fromkeys(key for key, _ in before):
         for metric in METRICS:
-            pairs = _pairs(before, after, learner, metric)
-            changes += [Change("cell", learner, d, metric, *pair, cell[metric]) for d, pair in pairs.items()]
-            if pairs:
-                old, new = (sum(values) / len(pairs) for values in zip(*pairs.values(), strict=True))
-                changes.append(Change("mean", learner, f"mean of {len(pairs)}", metric, old, new, mean[metric]))
-    return sorted(changes, key=lambda change: -change.excess)
+            names = _shared(before, after, learner, metric)
+            changes += [_change("cell", name[1], before, after, [name], metric, cell) for name in names]
+            if names:
+                changes.append(_change("mean", f"mean of {len(names)}", before, after, names, metric, mean))
+    return sorted(_with_noise(changes), key=lambda change: (not change.regressed, -change.excess))
 
 
-def _pairs(before: Cells, after: Cells, learner: str, metric: str) -> dict[str, tuple[float, float]]:
-    """{dataset: (before, after)} of one configuration where the metric is a number on both sides."""
-    found = {}
-    for name in before:
-        old, new = _value(before[name], metric), _value(after[name], metric)
-        if name[0] == learner and old is not None and new is not None:
-            found[name[1]] = (old, new)
-    return found
+def _change(
+    scope: str, dataset: str, before: Cells, after: Cells, names: Sequence[Name], metric: str, tolerances: Tolerances
+) -> Change:
+    """The change of the mean over the cells `names`, which is the cell's own where there is one."""
+    sides = [[cells[name] for name in names] for cells in (before, after)]
+    old, new = (fmean(cell["mean"][metric] for cell in side) for side in sides)
+    seeds_before, seeds_after = (_by_seed(side, metric) for side in sides)
+    return Change(scope, names[0][0], dataset, metric, old, new, tolerances[metric], seeds_before, seeds_after)
+
+
+def _by_seed(cells: Sequence[Cell], metric: str) -> tuple[float, ...]:
+    """The mean over `cells` for every seed that has a number in each of them."""
+    seeds = [[cell["per_seed"].get(seed, {}).get(metric) for cell in cells] for seed in cells[0]["per_seed"]]
+    return tuple(fmean(values) for values in seeds if all(v is not None and math.isfinite(v) for v in values))
+
+
+def _with_noise(changes: Sequence[Change]) -> list[Change]:
+    """The changes with what their seeds tell; variances are moderated over the numbers of one metric and scope."""
+    noisy = [change for change in changes if change.is_noisy]
+    groups = dict.fromkeys((change.scope, change.metric) for change in noisy)
+    known = [one for group in groups for one in _moderated([c for c in noisy if (c.scope, c.metric) == group])]
+    if not known:
+        return list(changes)
+    columns = np.array([(-c.change, c.noise, c.df) for c in known]).T
+    adjusted = holm(drop_probability(*columns))
+    return [c for c in changes if not c.is_noisy] + [
+        replace(c, p=float(p)) for c, p in zip(known, adjusted, strict=True)
+    ]
+
+
+def _moderated(group: Sequence[Change]) -> list[Change]:
+    """The changes of one metric and scope with standard error and degrees of freedom."""
+    counts = np.array([(len(c.seeds_before), len(c.seeds_after)) for c in group], dtype=np.float64)
+    own = np.array([pooled_variance(c.seeds_before, c.seeds_after) for c in group])
+    variances, df = moderate(own, counts.sum(1) - 2)
+    errors = np.sqrt(variances * (1 / counts).sum(1))
+    return [replace(c, noise=float(error), df=float(d)) for c, error, d in zip(group, errors, df, strict=True)]
+
+
+def _shared(before: Cells, after: Cells, learner: str, metric: str) -> list[Name]:
+    """The cells of one configuration where the metric is a number on both sides."""
+    sides = (before, after)
+    return [name for name in before if name[0] == learner and all(_value(c[name], metric) is not None for c in sides)]
 
 
 def _value(cell: Cell, metric: str) -> float | None:
