@@ -9,7 +9,7 @@ from zsad.common.progress import log
 from zsad.pipeline.grid.expectations import Expectations
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 HEARTBEAT = 30.0  # seconds between lines that only say what runs
 
@@ -120,15 +120,16 @@ class LiveTable:
     def close(self) -> None:
         self._live.stop()
 
-    def _table(self) -> "Table":
+    def _table(self) -> "Group":
+        from rich.console import Group
         from rich.table import Table
 
-        table = Table(title=self._progress.told, title_justify="left", box=None, pad_edge=False)
+        table = Table(box=None, pad_edge=False)
         for heading in ("running", "for", "should take"):
             table.add_column(heading, justify="left" if heading == "running" else "right")
         for name, begun in self._progress.running.items():
             table.add_row(name, short(time.monotonic() - begun), short(self._progress.expectations.of(name)))
-        return table
+        return Group(self._progress.told, table)
 
 
 def display_of(progress: Progress) -> Display:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zsad.pipeline.grid.display import Lines, Progress, short
+from zsad.pipeline.grid.display import Lines, LiveTable, Progress, short
 from zsad.pipeline.grid.expectations import Expectations
 
 
@@ -56,3 +56,16 @@ def test_lines_say_what_ended_and_now_and_then_what_runs(
 @pytest.mark.parametrize(("seconds", "told"), [(4.4, "4 s"), (100, "2 min"), (7500, "2 h 05 min")])
 def test_times(seconds: float, told: str) -> None:
     assert short(seconds) == told
+
+
+def test_the_table_of_a_terminal_tells_the_same(tmp_path: Path) -> None:
+    from rich.console import Console
+
+    progress = Progress(Expectations(tmp_path / "x.json"), total=9, jobs=1, running={"train@a-x": time.monotonic()})
+    table = LiveTable(progress)
+    table.close()
+    console = Console(width=60, record=True)
+    console.print(table._table())
+    told = console.export_text()
+    assert "0 of 9 stages done, about 40 s left" in told
+    assert ["train@a-x", "0", "s", "40", "s"] in [line.split() for line in told.splitlines()]
