@@ -1,12 +1,14 @@
-"""How often the gate calls an unchanged tree a regression, from trainings that differ in seeds or bits alone.
+"""How often would the gate call an unchanged tree regressed, and what drops would it catch?
 
-`python -m tests.helpers.gate_calibration DIR DIR…`: each holds cells/KEY/DATASET.json, as metrics/ does. Every ordered
-pair is compared by the tolerances of params.yaml. Beside that, for each metric, the drop of a single cell from which on
-the verdict would be `regressed` (median over cells and pairs).
+    python -m tests.helpers.gate_calibration DIR_A DIR_B ...
+
+Each directory is a `metrics` of the same tree, trained afresh: with other seeds, or on another processor. Every ordered
+pair is compared by the tolerances of ./params.yaml, as `zsad gate` does, but whatever the seeds are called.
 """
 
+import itertools
 import sys
-from itertools import permutations
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -14,44 +16,51 @@ from scipy.special import stdtrit
 
 from zsad.config.params import load_params
 from zsad.evaluation.metrics.names import METRICS
-from zsad.evaluation.regressions import FALSE_ALARMS, Cells, Change, compare
-from zsad.evaluation.results import parse_cell
+from zsad.evaluation.regressions import FALSE_ALARMS, Cells, Change, Tolerances, compare
+from zsad.evaluation.results import read_cell
 
 
-def read(directory: Path) -> Cells:
-    """The cells of one training, those without a meaning left out."""
-    found = {
-        (path.parent.name, path.stem): parse_cell(path.read_text(), str(path))
-        for path in directory.glob("cells/*/*.json")
-    }
-    return {name: cell for name, cell in found.items() if not cell["reason"]}
+def cells_of(metrics: Path) -> Cells:
+    """All cells of a `metrics` directory that have values."""
+    names = sorted((path.parent.name, path.stem) for path in metrics.glob("cells/*/*.json"))
+    cells = {name: read_cell(*name, base=metrics / "cells") for name in names}
+    return {name: cell for name, cell in cells.items() if not cell["reason"]}
 
 
-def smallest(change: Change, count: int) -> float:
-    """The drop of this number that is called a regression, where it is the most striking one of `count`."""
-    if change.noise is None:
+def smallest_drop_caught(change: Change, numbers: int) -> float:
+    """The drop at which this number would regress if it alone fell: Holm's first step among `numbers`."""
+    if change.noise is None or change.df is None:
         return change.tolerance
-    return max(change.tolerance, float(-stdtrit(change.df, FALSE_ALARMS / count)) * change.noise)
+    return max(change.tolerance, -float(stdtrit(change.df, FALSE_ALARMS / numbers)) * change.noise)
 
 
-def main(directories: list[str]) -> None:
-    """Print both."""
-    gate = load_params().gate
-    trainings = [read(Path(name)) for name in directories]
-    verdicts = [compare(a, b, gate.cell, gate.mean) for a, b in permutations(trainings, 2)]
-    regressed = [[change for change in changes if change.regressed] for changes in verdicts]
-    print(f"{len(verdicts)} comparisons, {sum(map(bool, regressed))} regressed")
-    for change in (change for changes in regressed for change in changes):
-        print(f"  {change.learner} {change.dataset} {change.metric} {change.change:+.3f} p {change.p}")
-    for metric in METRICS:
-        drops = [
-            smallest(change, len(changes))
-            for changes in verdicts
-            for change in changes
-            if (change.scope, change.metric) == ("cell", metric) and change.noise is not None
-        ]
-        print(f"{metric}: {median(drops):.3f}")
+def report(directories: Sequence[Path], cell: Tolerances, mean: Tolerances) -> None:
+    """Print both answers. With one directory only the drops, as if a second one spread like it."""
+    sides = {directory: cells_of(directory) for directory in directories}
+    pairs = list(itertools.permutations(sides, 2)) or [(directories[0], directories[0])]
+    verdicts = [compare({n: c for n, c in sides[a].items() if n in sides[b]}, sides[b], cell, mean) for a, b in pairs]
+    for (a, b), changes in zip(pairs, verdicts, strict=True):
+        bad = [f"{c.learner}/{c.dataset}/{c.metric} {c.change:+.3f}" for c in changes if c.regressed]
+        print(
+            f"{a} → {b}: {sum(c.within_spread for c in changes)} within the seeds' spread, regressed: {bad or 'none'}"
+        )
+    print(f"\nregressed in {sum(any(c.regressed for c in v) for v in verdicts)} of {len(verdicts)} ordered pairs")
+    _print_drops(verdicts)
+
+
+def _print_drops(verdicts: Sequence[Sequence[Change]]) -> None:
+    """Medians over numbers with noise, and over all pairs, of the smallest drop that would be called regressed."""
+    drops: dict[tuple[str, str], list[float]] = {}
+    for changes in verdicts:
+        noisy = [change for change in changes if change.noise is not None]
+        for change in noisy:
+            drops.setdefault((change.scope, change.metric), []).append(smallest_drop_caught(change, len(noisy)))
+    print("\nsmallest drop caught: median (least, most)")
+    for scope, metric in itertools.product(("cell", "mean"), METRICS):
+        found = drops.get((scope, metric), [])
+        print(f"{scope} {metric:12} " + (f"{median(found):.3f} ({min(found):.3f}, {max(found):.3f})" if found else "-"))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    gate = load_params().gate
+    report([Path(name) for name in sys.argv[1:]], gate.cell, gate.mean)
