@@ -105,6 +105,14 @@ def test_a_failure_names_the_log_and_stops_what_depends_on_it(toy: Toy, options:
     assert "up to date" in toy.run("dvc", "repro")
 
 
+def test_an_output_that_was_not_written_is_named(toy: Toy) -> None:
+    text = (toy.path / "dvc.yaml").read_text()
+    (toy.path / "dvc.yaml").write_text(text.replace("cat other.txt > apart.txt", "echo nothing"))
+    output = toy.run("zsad", "repro", "--keep-going", code=70)
+    assert re.search(r"apart: failed \(.*apart.txt.*does not exist", output)
+    assert "last" in ran(output)
+
+
 def test_no_second_run_meanwhile(tmp_path: Path) -> None:
     toy = Toy(tmp_path / "toy", wait="sleep 2;")
     process = toy.start("zsad", "repro", "-j", "1")

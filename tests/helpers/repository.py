@@ -101,6 +101,8 @@ def make_repo(path: Path, *assignments: str) -> Repo:
         else:
             path.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / part, path / part)
+    facts = path / "src/zsad/datasets/demo.yaml"  # as many pictures as the tests look at
+    facts.write_text(re.sub(r"expected: .*", "expected: [3, 2, 3]", facts.read_text()))
     (path / ".dvc").mkdir()
     shutil.copy(ROOT / ".dvc" / "config", path / ".dvc" / "config")
     shutil.copy(ROOT / ".dvc" / ".gitignore", path / ".dvc" / ".gitignore")

@@ -122,14 +122,18 @@ class Grid:
         seconds = time.monotonic() - self.progress.running.pop(job.name)
         self._held.pop(job.name).close()
         if code:
-            self._fail(job, code, display)
+            self._fail(job, code, _said(code), display)
             return
-        self.stages.record(job.name)
+        try:
+            self.stages.record(job.name)
+        except UserError as error:  # such as an output that the command did not write
+            self._fail(job, FAULT, str(error), display)
+            return
         self.expectations.learn(job.name, seconds)
         self._settle(job.name, "ran")
         display.ended(job.name, f"{seconds:.1f} s")
 
-    def _fail(self, job: Job, code: int, display: Display) -> None:
+    def _fail(self, job: Job, code: int, why: str, display: Display) -> None:
         self.failed[job.name] = code
         self.progress.failed += 1
         self.stages.pass_over(job.name)
@@ -137,7 +141,7 @@ class Grid:
             self._unchecked.remove(name)
             self.progress.left.pop(name)
             self.stages.pass_over(name)
-        display.ended(job.name, f"failed ({_said(code)}); its output: {_shown(job.log)}\n{_tail(job.log)}")
+        display.ended(job.name, f"failed ({why}); its output: {_shown(job.log)}\n{_tail(job.log)}")
 
     def _downstream(self, name: str) -> list[str]:
         found = {name}
