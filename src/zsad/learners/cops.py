@@ -151,8 +151,6 @@ class Cops(Learner):
     def draw(self, generator: torch.Generator) -> None:
         self.z.copy_(torch.randn(self.z.shape, generator=generator))
 
-    # --- prompts -----------------------------------------------------------------------------------------------------
-
     def pooled(self, features: ImageFeatures, kernel: int) -> Tensor:
         """Patches averaged over kernel×kernel neighbours, zero padding counted: F [B, N, D]."""
         image = features.patches.transpose(1, 2).unflatten(2, (self.clip.grid, self.clip.grid))
@@ -187,8 +185,6 @@ class Cops(Learner):
         features = F.normalize(raw, dim=-1).unflatten(0, (B, 2, R)).mean(2)
         normal, anomalous = F.normalize(features, dim=-1).unbind(1)
         return normal, anomalous
-
-    # --- training ----------------------------------------------------------------------------------------------------
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """L_cls + 4·L_seg + L_NC + L_AC + L_KL + L_rec. Prototypes enter the prompts detached."""
@@ -230,8 +226,6 @@ class Cops(Learner):
         if self.config.rec_loss == "paired_sum":
             return ((g_BD - decoded_BD) ** 2).sum(1).mean()
         return ((g_BD[:, None] - decoded_BD[None]) ** 2).mean()
-
-    # --- inference ---------------------------------------------------------------------------------------------------
 
     def constants(self, target: str) -> tuple[int, float, float]:
         """(K, α, β): `paper` keys them on the target's name, `strict` takes the configuration's."""
