@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,11 @@ stages:
     outs: [apart.txt]
 """
 OUTPUTS = ("first", "a", "b", "c", "d", "last", "apart")
+
+
+def _heed_interrupts() -> None:
+    """As in a terminal: what a shell starts in the background ignores SIGINT, and so does all that it starts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Toy:
@@ -64,6 +70,7 @@ class Toy:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            preexec_fn=_heed_interrupts,
         )
 
     def run(self, *command: str, code: int = 0) -> str:
