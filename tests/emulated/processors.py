@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from tests.emulated.steps import LEARNERS, QUANTITIES
+from tests.helpers import ROOT
 from zsad.common.cpu import INSTRUCTIONS
 
-ROOT = Path(__file__).parents[2]
 EMULATOR = "qemu-x86_64"
 PROCESSORS = {"GenuineIntel": ("Haswell", "Broadwell"), "AuthenticAMD": ("EPYC-Rome", "EPYC-Milan")}
 THIS = ""  # this machine, among names of processors

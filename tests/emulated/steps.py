@@ -9,11 +9,13 @@ few-shot method adapts itself. `--free` leaves out the settings that `determinis
 import argparse
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 from zsad.common.cpu import settle
 
@@ -55,15 +57,11 @@ def digest(tensors: Iterable["Tensor"]) -> str:
 
 def run(method: str) -> dict[str, str]:
     """Digests of each of QUANTITIES; of those of a training only where the method has one."""
-    import torch
-
+    with patch.dict(os.environ):  # importing it settles a process for tests, which `--free` is not to be
+        from tests.conftest import seeded_values
     from zsad.common.seeding import seed_everything
     from zsad.learners.lookup import learner_class
 
-    threads = torch.get_num_threads()
-    from tests.conftest import seeded_values  # sets one thread, for tests
-
-    torch.set_num_threads(threads)
     seed_everything(0)
     learner = make(method)
     learner.load_state_dict(seeded_values({name: value.shape for name, value in learner.state_dict().items()}, 1))
