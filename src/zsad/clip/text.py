@@ -28,10 +28,13 @@ class Prefix:
     def length(self) -> int:
         return self.keys[0].shape[2]
 
-    def select(self, sequences: Tensor) -> "Prefix":
-        """The prefixes of these sequences, in this order; repeats allowed."""
-        index = sequences.to(self.keys[0].device)
-        return Prefix(tuple(k[index] for k in self.keys), tuple(v[index] for v in self.values))
+    def repeat(self, before: int = 1, each: int = 1) -> "Prefix":
+        """All sequences `before` times in a row, and each of them `each` times: before · S · each sequences."""
+
+        def expand(x_ShTd: Tensor) -> Tensor:
+            return x_ShTd[None, :, None].expand(before, -1, each, -1, -1, -1).flatten(0, 2)
+
+        return Prefix(tuple(map(expand, self.keys)), tuple(map(expand, self.values)))
 
 
 @dataclass(frozen=True)

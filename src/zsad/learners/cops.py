@@ -177,11 +177,11 @@ class Cops(Learner):
         deep = DeepTokens(list(self.compound_prompts_text), self.config.deep_fp16)
         prefix = text.prefix(torch.cat([self._sot_C.expand(2, 1, -1), context], dim=1), deep=deep)
         state_tokens = (state + torch.stack(pair, dim=1)).flatten(0, 1)  # [2B, 6, C]
-        prefix = text.prefix(state_tokens, prefix.select(torch.arange(2).repeat(B)))
+        prefix = text.prefix(state_tokens, prefix.repeat(B))
         class_tokens = klass[None, :, None] + bias_BRD[:, None, :, None]  # [B, 2, R, 2, C]
         end = self._end_2C.expand(B, 2, R, -1, -1)
         last = torch.cat([class_tokens, end], dim=3).flatten(0, 2)
-        raw = text.encode(last, past=prefix.select(torch.arange(2 * B).repeat_interleave(R)))
+        raw = text.encode(last, past=prefix.repeat(each=R))
         features = F.normalize(raw, dim=-1).unflatten(0, (B, 2, R)).mean(2)
         normal, anomalous = F.normalize(features, dim=-1).unbind(1)
         return normal, anomalous

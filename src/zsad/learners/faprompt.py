@@ -129,8 +129,7 @@ class FaPrompt(Learner):
         return self._encode(prefix, prompts.flatten(0, 1)).unflatten(0, counts)
 
     def _encode(self, prefix: Prefix, rest_STC: Tensor) -> Tensor:
-        shared = prefix.select(torch.zeros(len(rest_STC), dtype=torch.long))
-        return self.clip.text.encode(rest_STC, past=shared)
+        return self.clip.text.encode(rest_STC, past=prefix.repeat(len(rest_STC)))
 
     # --- the two passes ----------------------------------------------------------------------------------------------
 

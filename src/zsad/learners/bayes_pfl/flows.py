@@ -48,14 +48,19 @@ class Planar:
     b: Tensor
 
     def transform(self, z_NRD: Tensor) -> tuple[Tensor, Tensor]:
-        """z_k = z_{k-1} + u tanh(wᵀz_{k-1} + b) for k = 1..K: z_K [N, R, D] and Σ log|det| [N, R]."""
-        log_det = torch.zeros_like(z_NRD[..., 0])
-        for u, w, b in zip(self.u.unbind(1), self.w.unbind(1), self.b.unbind(1), strict=True):
-            slope = torch.tanh((z_NRD * w[:, None]).sum(-1) + b[:, None])  # [N, R]
-            determinant = 1 + (1 - slope**2) * (w * u).sum(-1)[:, None]
-            log_det = log_det + torch.log(determinant.abs() + 1e-5)
-            z_NRD = z_NRD + u[:, None] * slope[..., None]
-        return z_NRD, log_det
+        """z_k = z_{k-1} + u_k tanh(w_kᵀz_{k-1} + b_k) for k = 1..K: z_K [N, R, D] and Σ log|det| [N, R].
+
+        As z_k differs from z_0 by a sum of u_j s_j, where s_j is the tanh, w_kᵀz_{k-1} follows from w_kᵀz_0 and w_kᵀu_j.
+        """
+        inner_NKK = self.w @ self.u.transpose(1, 2)  # w_kᵀu_j
+        argument_NRK = z_NRD @ self.w.transpose(1, 2) + self.b[:, None]  # w_kᵀz + b_k of z as it is now, for every k
+        slopes = []
+        for k, column_NK in enumerate(inner_NKK.unbind(2)):
+            slopes.append(torch.tanh(argument_NRK[..., k, None]))
+            argument_NRK = torch.addcmul(argument_NRK, slopes[-1], column_NK[:, None])
+        slopes_NRK = torch.cat(slopes, dim=2)
+        determinant_NRK = 1 + (1 - slopes_NRK**2) * inner_NKK.diagonal(dim1=1, dim2=2)[:, None]
+        return z_NRD + slopes_NRK @ self.u, torch.log(determinant_NRK.abs() + 1e-5).sum(-1)
 
 
 class ConditionalFlows(nn.Module):

@@ -35,13 +35,11 @@ def encode_prompts(text: TextTower, context_NRBTC: Tensor, states_NRB2TC: Tensor
     state_length = states_NRB2TC.shape[4]
     words_NTC, lengths = _words(text, names, room=len(text.positional_embedding) - 1 - before - state_length)
     prefix = text.prefix(text.embed([SOT])[None])
-    shared = prefix.select(torch.zeros(N * R * B, dtype=torch.long))
-    prefix = text.prefix(context_NRBTC.flatten(0, 2), shared)
+    prefix = text.prefix(context_NRBTC.flatten(0, 2), prefix.repeat(N * R * B))
     words = words_NTC[:, None, None, None].expand(-1, R, B, 2, -1, -1)
     rest = torch.cat([states_NRB2TC, words], dim=4).flatten(0, 3)
     eot = (lengths + state_length - 1).repeat_interleave(2 * R * B)
-    past = prefix.select(torch.arange(N * R * B).repeat_interleave(2))
-    features = text.encode(rest, eot.to(rest.device), past=past).unflatten(0, (N, R, B, 2))
+    features = text.encode(rest, eot.to(rest.device), past=prefix.repeat(each=2)).unflatten(0, (N, R, B, 2))
     return F.normalize(features.permute(0, 3, 1, 2, 4).flatten(2, 3), dim=-1)
 
 

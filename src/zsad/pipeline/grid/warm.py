@@ -3,6 +3,9 @@
 It must neither compute nor start a thread: a fork copies only the thread that forks.
 """
 
+import mlflow.store.model_registry.sqlalchemy_store
+import mlflow.store.tracking.sqlalchemy_store  # MLflow loads it with a store's first use: 1 s of each training
+
 import zsad.evaluation.aggregate
 import zsad.evaluation.score
 import zsad.inference.batches
