@@ -109,7 +109,7 @@ WORDS = {
     "a moved blank line": ("training/loop.py", "\n\n\ndef _train_only", "\n\ndef _train_only"),
     "the description of a setting": ("learners/base.py", "the last one counts.", "the last one is kept."),
     "a line of the gate": ("evaluation/gate.py", "ROWS_SHOWN = 20", "ROWS_SHOWN = 21"),
-    "a line of the command line": ("cli/main.py", "OUR_FAULT = 70", "OUR_FAULT = 71"),
+    "a line of the command line": ("cli/main.py", "return OUR_FAULT", "return OUR_FAULT + 1"),
     "a message about parameters": ("config/validation.py", 'if close else f"known here:', 'if close else f"known:'),
 }
 EDITS = {

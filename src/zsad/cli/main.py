@@ -8,9 +8,7 @@ from collections.abc import Sequence
 
 from zsad import __version__
 from zsad.cli import clip, config, datasets, evaluation, inference, pipeline, tracking, training
-from zsad.common.errors import UserError
-
-OUR_FAULT = 70
+from zsad.common.errors import OUR_FAULT, UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -86,9 +86,17 @@ class Extractor(nn.Module):
     def forward(self, queries_MD: Tensor, patches_BND: Tensor) -> Tensor:
         """Prototypes [B, M, D]."""
         x = queries_MD.expand(len(patches_BND), -1, -1)
-        patches_BND = self.ln_1(patches_BND)
-        x = x + self.attn(self.ln_1(x), patches_BND, patches_BND, need_weights=False)[0]
+        x = x + self._attend(self.ln_1(x), self.ln_1(patches_BND))
         return x + self.mlp(self.ln_2(x))
+
+    def _attend(self, queries_BMD: Tensor, patches_BND: Tensor) -> Tensor:
+        """What `self.attn` computes; its own way back fills two tensors of the size of keys and values with zeros."""
+        attn, heads = self.attn, (self.attn.num_heads, self.attn.head_dim)
+        weights, biases = (whole.tensor_split([attn.embed_dim]) for whole in (attn.in_proj_weight, attn.in_proj_bias))
+        query = F.linear(queries_BMD, weights[0], biases[0]).unflatten(-1, heads).transpose(1, 2)
+        keys, values = F.linear(patches_BND, weights[1], biases[1]).unflatten(-1, (2, *heads)).permute(2, 0, 3, 1, 4)
+        attended = F.scaled_dot_product_attention(query, keys, values)
+        return attn.out_proj(attended.transpose(1, 2).flatten(2))
 
 
 class Encoder(nn.Module):

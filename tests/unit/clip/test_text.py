@@ -69,14 +69,14 @@ def test_truncated_text_equals_full_length(clip, open_clip_model, prompts, deep)
 
 @torch.no_grad()
 def test_shared_prefix_equals_separate_sequences(clip):
-    """2 prefixes of 7 tokens, then 3 sequences of 6, then 2 ends each of 4: as 6 whole sequences of 17."""
+    """2 prefixes of 7 tokens, then 6 sequences of 6, then 2 ends each of 4: as 12 whole sequences of 17."""
     torch.manual_seed(1)
-    first, middle, last = (0.2 * torch.randn(n, t, 128) for n, t in ((2, 7), (3, 6), (6, 4)))
+    first, middle, last = (0.2 * torch.randn(n, t, 128) for n, t in ((2, 7), (6, 6), (12, 4)))
     deep = DeepTokens([0.2 * torch.randn(4, 128) for _ in range(3)])
-    of_middle, of_last = torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1, 1, 2, 2])
+    of_middle, of_last = torch.tensor([0, 1] * 3), torch.arange(6).repeat_interleave(2)
     prefix = clip.text.prefix(first, deep=deep)
-    prefix = clip.text.prefix(middle, prefix.select(of_middle))
-    got = clip.text.encode(last, past=prefix.select(of_last))
+    prefix = clip.text.prefix(middle, prefix.repeat(3))
+    got = clip.text.encode(last, past=prefix.repeat(each=2))
     whole = torch.cat([first[of_middle][of_last], middle[of_last], last], dim=1)
     assert prefix.length == 13
     torch.testing.assert_close(unit(got), unit(clip.text.encode(whole, deep=deep)), **EXACT)

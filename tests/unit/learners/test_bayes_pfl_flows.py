@@ -31,6 +31,21 @@ def test_one_flow_by_hand():
     assert folded.item() == pytest.approx(torch.tensor(2.0).log().item(), abs=1e-4)
 
 
+def test_flows_equal_their_recursion():
+    """z_k = z_{k-1} + u_k tanh(w_kᵀz_{k-1} + b_k), one after the other, and so the log-determinants."""
+    torch.manual_seed(3)
+    u, w, z = (torch.randn(2, n, 6, dtype=torch.float64) for n in (5, 5, 3))
+    b = torch.randn(2, 5, dtype=torch.float64)
+    moved, log_det = Planar(u, w, b).transform(z)
+    total = torch.zeros(2, 3, dtype=torch.float64)
+    for k in range(5):
+        slope = torch.tanh((w[:, k, None] * z).sum(-1) + b[:, k, None])
+        total += (1 + (1 - slope**2) * (u[:, k] * w[:, k]).sum(-1)[:, None]).abs().add(1e-5).log()
+        z = z + u[:, k, None] * slope[..., None]
+    torch.testing.assert_close(moved, z)
+    torch.testing.assert_close(log_det, total)
+
+
 @pytest.mark.parametrize("strength", [0.3, 0.8])
 def test_a_flow_with_positive_determinant_can_be_undone(strength):
     """wᵀu > −1: z is found again from z′, along u, by bisection on the one unknown wᵀz."""

@@ -50,7 +50,7 @@ class Planar:
     def transform(self, z_NRD: Tensor) -> tuple[Tensor, Tensor]:
         """z_k = z_{k-1} + u_k tanh(w_kᵀz_{k-1} + b_k) for k = 1..K: z_K [N, R, D] and Σ log|det| [N, R].
 
-        As z_k differs from z_0 by a sum of u_j s_j, where s_j is the tanh, w_kᵀz_{k-1} follows from w_kᵀz_0 and w_kᵀu_j.
+        As z_k is z_0 and a sum of u_j s_j, s_j being the tanh, w_kᵀz_{k-1} follows from w_kᵀz_0 and w_kᵀu_j.
         """
         inner_NKK = self.w @ self.u.transpose(1, 2)  # w_kᵀu_j
         argument_NRK = z_NRD @ self.w.transpose(1, 2) + self.b[:, None]  # w_kᵀz + b_k of z as it is now, for every k

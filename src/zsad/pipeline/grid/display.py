@@ -2,8 +2,9 @@
 
 import sys
 import time
+from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from zsad.common.progress import log
 from zsad.pipeline.grid.expectations import Expectations
@@ -11,6 +12,7 @@ from zsad.pipeline.grid.expectations import Expectations
 if TYPE_CHECKING:
     from rich.console import Group
 
+Settled = Literal["ran", "restored", "unchanged"]  # how a stage came to be up to date
 HEARTBEAT = 30.0  # seconds between lines that only say what runs
 
 
@@ -23,15 +25,13 @@ class Progress:
     jobs: int
     left: dict[str, float] = field(default_factory=dict)  # seconds from its start to the end of all that follows
     running: dict[str, float] = field(default_factory=dict)
-    ran: int = 0
-    restored: int = 0
-    unchanged: int = 0
-    failed: int = 0
+    settled: Counter[Settled] = field(default_factory=Counter)
+    failed: dict[str, int] = field(default_factory=dict)  # exit code, or −signal, of each stage that failed
 
     @property
     def done(self) -> int:
         """Stages that are dealt with."""
-        return self.ran + self.restored + self.unchanged + self.failed
+        return self.settled.total() + len(self.failed)
 
     def rest_of(self, name: str) -> float:
         """Seconds that a running stage should still take."""
@@ -54,7 +54,12 @@ class Progress:
         return ", ".join(parts)
 
     def _counts(self) -> list[tuple[int, str]]:
-        return [(self.unchanged, "unchanged"), (self.restored, "from the run cache"), (self.failed, "failed")]
+        settled = self.settled
+        return [
+            (settled["unchanged"], "unchanged"),
+            (settled["restored"], "from the run cache"),
+            (len(self.failed), "failed"),
+        ]
 
 
 def short(seconds: float) -> str:

@@ -8,12 +8,12 @@ import signal
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zsad.common.errors import UserError
-from zsad.pipeline.grid.display import Display, Progress, display_of, short
+from zsad.common.errors import OUR_FAULT, UserError
+from zsad.pipeline.grid.display import Display, Progress, Settled, display_of, short
 from zsad.pipeline.grid.executors import Executor, Job
 from zsad.pipeline.grid.expectations import LOGS, Expectations
 from zsad.pipeline.grid.stages import Stages
@@ -23,7 +23,6 @@ TORCH = (*ACCELERATED, "weights")
 TICK = 0.25  # seconds
 WRITE_EVERY = 60.0  # seconds between writings of dvc.lock
 TAIL = 15  # lines of a failed stage's log that are shown
-FAULT = 70
 
 
 @dataclass
@@ -36,7 +35,6 @@ class Grid:
     jobs: int
     keep_going: bool = False
     logs: Path = LOGS
-    failed: dict[str, int] = field(default_factory=dict)  # exit code, or −signal, of each stage that failed
 
     def __post_init__(self) -> None:
         self._paths = self.expectations.longest_paths(self.stages.upstream)
@@ -94,7 +92,7 @@ class Grid:
 
     def _start_due(self) -> None:
         """Start due stages while there is room for one; after a failure none, unless the rest is to go on."""
-        if self.failed and not self.keep_going:
+        if self.progress.failed and not self.keep_going:
             self._due.clear()
         while fitting := [job for job in self._due if self.executor.has_room(job)]:
             job = max(fitting, key=lambda job: self._paths[job.name])
@@ -127,15 +125,14 @@ class Grid:
         try:
             self.stages.record(job.name)
         except UserError as error:  # such as an output that the command did not write
-            self._fail(job, FAULT, str(error), display)
+            self._fail(job, OUR_FAULT, str(error), display)
             return
         self.expectations.learn(job.name, seconds)
         self._settle(job.name, "ran")
         display.ended(job.name, f"{seconds:.1f} s")
 
     def _fail(self, job: Job, code: int, why: str, display: Display) -> None:
-        self.failed[job.name] = code
-        self.progress.failed += 1
+        self.progress.failed[job.name] = code
         self.stages.pass_over(job.name)
         for name in self._downstream(job.name):
             self._unchecked.remove(name)
@@ -150,11 +147,10 @@ class Grid:
                 found.add(other)
         return [other for other in found if other != name]
 
-    def _settle(self, name: str, how: str) -> None:
-        """It is done; `how`: the counter of `Progress` that it belongs to."""
+    def _settle(self, name: str, how: Settled) -> None:
         self._settled.add(name)
         self.progress.left.pop(name, None)
-        setattr(self.progress, how, getattr(self.progress, how) + 1)
+        self.progress.settled[how] += 1
 
 
 def plan(stages: Stages) -> Mapping[str, str]:
@@ -170,15 +166,15 @@ def plan(stages: Stages) -> Mapping[str, str]:
 
 def exit_code(failed: Mapping[str, int]) -> int:
     """2 where every failure was the user's input, 70 else."""
-    return UserError.exit_code if set(failed.values()) == {UserError.exit_code} else FAULT
+    return UserError.exit_code if set(failed.values()) == {UserError.exit_code} else OUR_FAULT
 
 
 def summary(grid: Grid, seconds: float) -> str:
     """What a run came to."""
-    progress = grid.progress
-    counts = f"{progress.ran} stages run, {progress.restored} from the run cache, {progress.unchanged} unchanged"
+    progress, settled = grid.progress, grid.progress.settled
+    counts = f"{settled['ran']} stages run, {settled['restored']} from the run cache, {settled['unchanged']} unchanged"
     lost = len(grid.stages) - progress.done
-    failures = [f"failed: {', '.join(grid.failed)}"] if grid.failed else []
+    failures = [f"failed: {', '.join(progress.failed)}"] if progress.failed else []
     skipped = [f"{lost} not run"] if lost else []
     return "; ".join([f"{counts} in {short(seconds)}", *failures, *skipped])
 

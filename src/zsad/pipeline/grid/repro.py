@@ -30,7 +30,7 @@ def repro(params: Params, main: Main, targets: Sequence[str], jobs: int | None =
     grid = Grid(Stages(targets), LocalExecutor(main, count, gpus), Expectations(), count, keep_going)
     grid.run()
     log(summary(grid, time.monotonic() - started))
-    return exit_code(grid.failed) if grid.failed else 0
+    return exit_code(grid.progress.failed) if grid.progress.failed else 0
 
 
 def cores() -> int:

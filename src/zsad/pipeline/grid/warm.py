@@ -3,8 +3,7 @@
 It must neither compute nor start a thread: a fork copies only the thread that forks.
 """
 
-import mlflow.store.model_registry.sqlalchemy_store
-import mlflow.store.tracking.sqlalchemy_store  # MLflow loads it with a store's first use: 1 s of each training
+from importlib import import_module
 
 import zsad.evaluation.aggregate
 import zsad.evaluation.score
@@ -18,3 +17,5 @@ from zsad.learners.lookup import learner_class, methods
 
 for method in methods():
     learner_class(method)
+for store in ("tracking", "model_registry"):  # MLflow loads them with their first use: 1 s of each training
+    import_module(f"mlflow.store.{store}.sqlalchemy_store")

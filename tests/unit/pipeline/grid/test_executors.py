@@ -100,7 +100,8 @@ PROBE = """
     from zsad.pipeline.grid.executors import Job, LocalExecutor
 
     def probe(arguments):
-        print("warm", "torch" in sys.modules, "open_clip" in sys.modules, "zsad.training.loop" in sys.modules)
+        store = "mlflow.store.tracking.sqlalchemy_store"
+        print("warm", *(name in sys.modules for name in ("torch", "open_clip", "zsad.training.loop", store)))
         print("threads", sorted(thread.name for thread in threading.enumerate()))
         print("cuda", sys.modules["torch"].cuda.is_initialized())
         return 0
@@ -123,7 +124,7 @@ def test_a_warm_worker_has_torch_and_no_threads_of_its_parent(tmp_path: Path) ->
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     subprocess.run([sys.executable, "probing.py"], cwd=tmp_path, env=environment, check=True)
     told = (tmp_path / "probe.log").read_text().splitlines()
-    assert told[1] == "warm True True True"
+    assert told[1] == "warm True True True True"
     assert told[2].count("Thread") == 2  # its own, and the one that watches the runner
     assert told[3] == "cuda False"
     assert threading.active_count() >= 1
