@@ -59,6 +59,7 @@ def run(method: str) -> dict[str, str]:
     """Digests of each of QUANTITIES; of those of a training only where the method has one."""
     with patch.dict(os.environ):  # importing it settles a process for tests, which `--free` is not to be
         from tests.conftest import seeded_values
+    from zsad.common.cpu import without_subnormals
     from zsad.common.seeding import seed_everything
     from zsad.learners.lookup import learner_class
 
@@ -68,10 +69,11 @@ def run(method: str) -> dict[str, str]:
     pictures = inputs()
     features = learner.clip.image.encode(pictures, learner.spec)
     found = {"features": digest(features.tensors.values())}
-    if learner_class(method).few_shot:
-        found |= adapt(learner, pictures[:SHOTS])
-    elif learner.trained:
-        found |= train(learner, features)
+    with without_subnormals():
+        if learner_class(method).few_shot:
+            found |= adapt(learner, pictures[:SHOTS])
+        elif learner.trained:
+            found |= train(learner, features)
     return found | predict(learner, features)
 
 

@@ -1,16 +1,18 @@
 """How often would the gate call an unchanged tree regressed, and what drops would it catch?
 
-    python -m tests.helpers.gate_calibration DIR_A DIR_B ...
+    python -m tests.helpers.gate_calibration [--seeds N] DIR_A DIR_B ...
 
-Each directory is a `metrics` of the same tree, trained afresh: with other seeds, or on another processor. Every ordered
-pair is compared by the tolerances of ./params.yaml, as `zsad gate` does, but whatever the seeds are called.
+Each directory is a `metrics` of the same tree, trained afresh: with other seeds, or on another processor. One of 3 N
+seeds counts as three with `--seeds N`. Every ordered pair is compared by the tolerances of ./params.yaml, as
+`zsad gate` does, but whatever the seeds are called.
 """
 
+import argparse
 import itertools
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import median
+from statistics import fmean, median
+from typing import Any
 
 from scipy.special import stdtrit
 
@@ -27,6 +29,23 @@ def cells_of(metrics: Path) -> Cells:
     return {name: cell for name, cell in cells.items() if not cell["reason"]}
 
 
+def apart(name: str, cells: Cells, seeds: int) -> dict[str, Cells]:
+    """The same cells as several trainings of `seeds` seeds each; what has one seed is in all of them."""
+    count = max(len(cell["per_seed"]) for cell in cells.values()) // seeds
+    parts = [
+        {key: _some_seeds(cell, slice(i * seeds, (i + 1) * seeds)) for key, cell in cells.items()} for i in range(count)
+    ]
+    return {f"{name}[{i}]": part for i, part in enumerate(parts)}
+
+
+def _some_seeds(cell: Mapping[str, Any], which: slice) -> dict[str, Any]:
+    if len(cell["per_seed"]) == 1:
+        return dict(cell)
+    chosen = dict(list(cell["per_seed"].items())[which])
+    means = {metric: fmean(values[metric] for values in chosen.values()) for metric in METRICS}
+    return {**cell, "per_seed": chosen, "mean": means}
+
+
 def smallest_drop_caught(change: Change, numbers: int) -> float:
     """The drop at which this number would regress if it alone fell: Holm's first step among `numbers`."""
     if change.noise is None or change.df is None:
@@ -34,10 +53,9 @@ def smallest_drop_caught(change: Change, numbers: int) -> float:
     return max(change.tolerance, -float(stdtrit(change.df, FALSE_ALARMS / numbers)) * change.noise)
 
 
-def report(directories: Sequence[Path], cell: Tolerances, mean: Tolerances) -> None:
-    """Print both answers. With one directory only the drops, as if a second one spread like it."""
-    sides = {directory: cells_of(directory) for directory in directories}
-    pairs = list(itertools.permutations(sides, 2)) or [(directories[0], directories[0])]
+def report(sides: Mapping[str, Cells], cell: Tolerances, mean: Tolerances) -> None:
+    """Print both answers. With one side only the drops, as if a second one spread like it."""
+    pairs = list(itertools.permutations(sides, 2)) or [(next(iter(sides)),) * 2]
     verdicts = [compare({n: c for n, c in sides[a].items() if n in sides[b]}, sides[b], cell, mean) for a, b in pairs]
     for (a, b), changes in zip(pairs, verdicts, strict=True):
         bad = [f"{c.learner}/{c.dataset}/{c.metric} {c.change:+.3f}" for c in changes if c.regressed]
@@ -61,6 +79,18 @@ def _print_drops(verdicts: Sequence[Sequence[Change]]) -> None:
         print(f"{scope} {metric:12} " + (f"{median(found):.3f} ({min(found):.3f}, {max(found):.3f})" if found else "-"))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, help="of a training; a directory that has more is taken apart")
+    parser.add_argument("directories", nargs="+", type=Path)
+    options = parser.parse_args()
+    sides: dict[str, Cells] = {}
+    for directory in options.directories:
+        cells = cells_of(directory)
+        sides |= apart(str(directory), cells, options.seeds) if options.seeds else {str(directory): cells}
     gate = load_params().gate
-    report([Path(name) for name in sys.argv[1:]], gate.cell, gate.mean)
+    report(sides, gate.cell, gate.mean)
+
+
+if __name__ == "__main__":
+    main()

@@ -92,11 +92,10 @@ class Extractor(nn.Module):
     def _attend(self, queries_BMD: Tensor, patches_BND: Tensor) -> Tensor:
         """What `self.attn` computes; its own way back fills two tensors of the size of keys and values with zeros."""
         attn, heads = self.attn, (self.attn.num_heads, self.attn.head_dim)
-        weights, biases = (whole.tensor_split([attn.embed_dim]) for whole in (attn.in_proj_weight, attn.in_proj_bias))
-        query = F.linear(queries_BMD, weights[0], biases[0]).unflatten(-1, heads).transpose(1, 2)
-        keys, values = F.linear(patches_BND, weights[1], biases[1]).unflatten(-1, (2, *heads)).permute(2, 0, 3, 1, 4)
-        attended = F.scaled_dot_product_attention(query, keys, values)
-        return attn.out_proj(attended.transpose(1, 2).flatten(2))
+        (w_q, w_kv), (b_q, b_kv) = (x.tensor_split([attn.embed_dim]) for x in (attn.in_proj_weight, attn.in_proj_bias))
+        q = F.linear(queries_BMD, w_q, b_q).unflatten(-1, heads).transpose(1, 2)
+        k, v = F.linear(patches_BND, w_kv, b_kv).unflatten(-1, (2, *heads)).permute(2, 0, 3, 1, 4)
+        return attn.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
 class Encoder(nn.Module):
@@ -287,15 +286,11 @@ def patch_segmentation_loss(p_BN: Tensor, pixels_BN: Tensor, area: int, smooth: 
     """
     anomalous = (1 - smooth) * p_BN + smooth * (1 - p_BN) + smooth
     normal = (1 - smooth) * (1 - p_BN) + smooth * p_BN + smooth
-    focal = pixels_BN * _focal(anomalous) + (area - pixels_BN) * _focal(normal)
+    focal = -pixels_BN * (1 - anomalous) ** 2 * anomalous.log() - (area - pixels_BN) * (1 - normal) ** 2 * normal.log()
     fraction = pixels_BN / area
     # dice_loss adds 1 to sums over pixels; on patches the same is 1/area
     dice = dice_loss(p_BN, fraction, 1 / area) + dice_loss(1 - p_BN, 1 - fraction, 1 / area)
     return focal.mean() / area + dice
-
-
-def _focal(p_t: Tensor) -> Tensor:
-    return -((1 - p_t) ** 2) * p_t.log()
 
 
 def _initialise(module: nn.Module) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from zsad.clip.backbone import FeatureSpec, ImageFeatures, encode_images
 from zsad.clip.inputs import normalised, read_pixels
+from zsad.common.cpu import without_subnormals
 from zsad.common.errors import UserError
 from zsad.common.io import content_hash, read_tensors, write_tensors
 from zsad.common.progress import log, progress
@@ -125,12 +126,13 @@ class _Adaptation:
         first: dict[str, float] = {}
         last: dict[str, float] = {}
         try:
-            for epoch, last in enumerate(learner.adapt(support)):
-                check_finite(learner, last, f"epoch {epoch + 1}", self.setup.configuration.where)
-                first = first or last
-                now = time.monotonic()
-                self.report("epoch", category=category, seed=seed, epoch=epoch, losses=last, seconds=now - started)
-                started = now
+            with without_subnormals():
+                for epoch, last in enumerate(learner.adapt(support)):
+                    check_finite(learner, last, f"epoch {epoch + 1}", self.setup.configuration.where)
+                    first = first or last
+                    now = time.monotonic()
+                    self.report("epoch", category=category, seed=seed, epoch=epoch, losses=last, seconds=now - started)
+                    started = now
         except UserError as error:
             raise UserError(f"params.yaml: {where}: {error}") from error
         check_clip_unchanged(self.setup.clip, self.frozen)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from zsad.common.cpu import without_subnormals
 from zsad.common.io import atomic_path
 from zsad.common.progress import log, progress
 from zsad.common.seeding import derive_seed, seed_everything
@@ -48,7 +49,8 @@ class Trainer:
             for epoch in range(max(begin, done), begin + phase.epochs):
                 seed_everything(derive_seed("epoch", seed, epoch), self.deterministic)
                 label = f"{self.where} seed {seed} epoch {epoch + 1}/{total}"
-                fields = self._epoch(learner, phase, optimizer, epoch - begin, label)
+                with without_subnormals():
+                    fields = self._epoch(learner, phase, optimizer, epoch - begin, label)
                 _save_state(learner, optimizer, path, epoch + 1)
                 self.report("epoch", seed=seed, epoch=epoch, **fields)
             begin += phase.epochs

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.helpers import ROOT
 from zsad.common import cpu
@@ -60,3 +61,10 @@ def test_without_determinism_threads_are_the_users(tmp_path: Path) -> None:
 def test_a_variable_that_is_set_stays(tmp_path: Path) -> None:
     text = (ROOT / "params.yaml").read_text()
     assert computing(tmp_path, text, ATEN_CPU_CAPABILITY="default")[1] in ("DEFAULT", "default")
+
+
+def test_floats_too_small_to_be_normal_are_zero_for_a_while() -> None:
+    tiny = torch.full((4,), 1e-30)
+    with cpu.without_subnormals():
+        assert not (tiny * 1e-10).any()
+    assert (tiny * 1e-10).all()

@@ -187,7 +187,22 @@ def test_calibration_counts_verdicts_over_all_pairs(tmp_path: Path, capsys: pyte
             path = tmp_path / side / "cells" / learner / f"{dataset}.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(cell))
-    gate_calibration.report([tmp_path / side for side in ("a", "b", "c")], CELL, MEAN)
+    sides = {side: gate_calibration.cells_of(tmp_path / side) for side in ("a", "b", "c")}
+    gate_calibration.report(sides, CELL, MEAN)
     text = capsys.readouterr().out
     assert "regressed in 0 of 6 ordered pairs" in text
     assert all(metric in text for metric in METRICS)
+
+
+def test_a_training_of_many_seeds_is_taken_apart() -> None:
+    rng = np.random.default_rng(7)
+    cells = {**draw_cells(rng, np.full((1, 1, 7), 0.02), seeds=6), ("clip_zero", "x"): make_cell("clip_zero", "x")}
+    cells["clip_zero", "x"]["per_seed"] = {"0": cells["clip_zero", "x"]["mean"]}
+    first, second = gate_calibration.apart("run", cells, 3).values()
+    assert first["clip_zero", "x"] == second["clip_zero", "x"] == cells["clip_zero", "x"]
+    (trained,) = first.keys() - {("clip_zero", "x")}
+    whole, halves = cells[trained]["per_seed"], (first[trained], second[trained])
+    assert {**halves[0]["per_seed"], **halves[1]["per_seed"]} == whole
+    assert np.mean([half["mean"]["image_auroc"] for half in halves]) == pytest.approx(
+        np.mean([values["image_auroc"] for values in whole.values()])
+    )

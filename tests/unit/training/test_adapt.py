@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from zsad.common.errors import UserError
@@ -174,6 +175,19 @@ def test_the_journal_tells_of_every_category_and_epoch() -> None:
     assert (events[0][1]["shots"], events[0][1]["dataset"]["n_images"]) == (2, 4)
     told = [(fields["category"], fields["seed"], fields["epoch"]) for event, fields in events if event == "epoch"]
     assert told == [("cup", 3, 0), ("cup", 3, 1), ("nut", 3, 0), ("nut", 3, 1)]
+
+
+def test_epochs_are_run_without_subnormal_floats() -> None:
+    products = []
+
+    def report(event: str, **fields: Any) -> None:
+        if event == "epoch":
+            products.append(torch.full((4,), 1e-30) * 1e-10)
+
+    run("promptad", report)
+    assert products
+    assert not torch.stack(products).any()
+    assert (torch.full((4,), 1e-30) * 1e-10).all()
 
 
 def test_pictures_are_scored_by_the_model_of_their_category() -> None:

@@ -206,6 +206,23 @@ def test_each_epoch_has_its_own_order_and_keeps_the_partial_batch(workplace, mon
     assert len({tuple(order) for order in orders}) == 4
 
 
+def test_steps_are_taken_without_subnormal_floats(workplace, monkeypatch):
+    """Gradients hold them, and a product with them takes a hundred times as long."""
+    from zsad.training.features import SourceData
+
+    products, batch = [], SourceData.batch
+
+    def spy(self, indices):
+        products.append(torch.full((4,), 1e-30) * 1e-10)
+        return batch(self, indices)
+
+    monkeypatch.setattr(SourceData, "batch", spy)
+    run("anomalyclip")
+    assert products
+    assert not torch.stack(products).any()
+    assert (torch.full((4,), 1e-30) * 1e-10).all()
+
+
 def test_each_seed_starts_elsewhere(workplace):
     files = run("anomalyclip", seeds=(0, 1), epochs=0)
     tensors = [load(files[f"seed_{seed}.safetensors"]) for seed in (0, 1)]
