@@ -33,7 +33,7 @@ README_SIZE = (
     *SMALL,
     "learners={cops: {epochs: 1, lr: 0.001}}",
     "few_shot={apt_2shot: {method: apt, shots: 2, epochs: 2, synthetic: 2, held_out: 2}}",
-    f"datasets={{demo_source: {DEMO}, demo_texture: {DEMO}, demo_object: {DEMO}}}",
+    f"datasets={{demo_source: {DEMO}, demo_texture: {DEMO}}}",
 )
 
 
@@ -160,7 +160,7 @@ def test_mlflow_ui_shows_the_runs(repo: Repo) -> None:
         runs = _post(f"http://127.0.0.1:{port}/api/2.0/mlflow/runs/search", {"experiment_ids": [experiment]})
         assert {run["info"]["run_name"] for run in runs["runs"]} == {
             "cops/demo_source",
-            *(f"apt_2shot/{name}" for name in ("demo_source", "demo_texture", "demo_object")),
+            *(f"apt_2shot/{name}" for name in ("demo_source", "demo_texture")),
         }
     finally:
         server.terminate()
@@ -209,7 +209,7 @@ def _drop_brains(repo: Repo, identifier: str, normal: int, anomalous: int) -> No
 
 def test_own_folders_as_datasets(repo: Repo, tmp_path: Path) -> None:
     shutil.copytree(repo.path / "data/raw/demo_source", tmp_path / "source")
-    shutil.copytree(repo.path / "data/raw/demo_object", tmp_path / "parts")
+    shutil.copytree(repo.path / "data/raw/demo_texture", tmp_path / "parts")
     places = [f"datasets.my_source.path={tmp_path}/source", f"datasets.my_parts.path={tmp_path}/parts"]
     repo.run("zsad", "profile", "apply", "profiles/folder.yaml", *places)
     repo.set("learners={cops: {epochs: 1}}")
@@ -217,7 +217,7 @@ def test_own_folders_as_datasets(repo: Repo, tmp_path: Path) -> None:
     assert "my_parts" in (repo.path / "metrics/leaderboard.csv").read_text()
     assert f"{tmp_path}/parts" in repo.run("zsad", "datasets")
 
-    picture = next((tmp_path / "parts/gear/test/good").iterdir())
+    picture = next((tmp_path / "parts/cork/test/good").iterdir())
     picture.unlink()
     ran = repo.repro()
     assert {"fetch@my_parts", "index@my_parts", "predict@cops-my_parts", "score@cops-my_parts"} <= set(ran)

@@ -32,9 +32,10 @@ def losses_of(out: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (out / "losses.jsonl").read_text().splitlines()]
 
 
-def test_an_interrupted_run_goes_on_with_the_same_losses(tmp_path: Path) -> None:
+def test_an_interrupted_run_goes_on_with_the_same_losses(tmp_path: Path, request: pytest.FixtureRequest) -> None:
     whole, broken = (pretrain.Pretraining(micro_config(), tmp_path / name) for name in ("whole", "broken"))
-    whole.run()
+    whole.run()  # its pictures are a worker's, as outside tests
+    request.getfixturevalue("drawn_in_process")
     broken.run(until=2)
     with (tmp_path / "broken" / "losses.jsonl").open("a") as log:
         log.write('{"step": 3, "written": "after the last checkpoint"}\n')

@@ -82,6 +82,7 @@ def test_an_album_shows_each_scene_with_and_without_its_defect() -> None:
     assert all(np.array_equal(a.picture, b.picture) for a, b in zip(page, again, strict=True))
 
 
+@pytest.mark.usefixtures("drawn_in_process")
 def test_the_stage_repeats_and_leaves_the_image_tower_alone(tmp_path: Path) -> None:
     outcomes = []
     for name in ("one", "two"):
