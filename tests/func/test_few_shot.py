@@ -11,7 +11,7 @@ LAST = {"aggregate", "register"}
 
 
 def test_a_few_shot_configuration_is_adapted_to_every_dataset_and_registered_for_each(repo: Repo) -> None:
-    repo.set("learners={clip_zero: {}}")
+    repo.set("learners={clip_zero: {}}", "backbones.default.image_size=64")
     repo.repro()
     repo.commit("first results")
     repo.set("few_shot.winclip_2shot={method: winclip_plus, shots: 2}")
