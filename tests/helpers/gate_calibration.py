@@ -31,18 +31,23 @@ def cells_of(metrics: Path) -> Cells:
 
 def apart(name: str, cells: Cells, seeds: int) -> dict[str, Cells]:
     """The same cells as several trainings of `seeds` seeds each; what has one seed is in all of them."""
-    count = max(len(cell["per_seed"]) for cell in cells.values()) // seeds
-    parts = [
-        {key: _some_seeds(cell, slice(i * seeds, (i + 1) * seeds)) for key, cell in cells.items()} for i in range(count)
-    ]
-    return {f"{name}[{i}]": part for i, part in enumerate(parts)}
+    counts = {len(cell["per_seed"]) for cell in cells.values()} - {1}
+    if len(counts) != 1 or min(counts) % seeds:
+        told = ", ".join(map(str, sorted(counts or {1})))
+        raise SystemExit(f"{name}: cells have {told} seeds; wanted the same multiple of {seeds} in all")
+    starts = range(0, counts.pop(), seeds)
+    return {
+        f"{name}[{start}:]": {key: _some_seeds(cell, slice(start, start + seeds)) for key, cell in cells.items()}
+        for start in starts
+    }
 
 
 def _some_seeds(cell: Mapping[str, Any], which: slice) -> dict[str, Any]:
     if len(cell["per_seed"]) == 1:
         return dict(cell)
     chosen = dict(list(cell["per_seed"].items())[which])
-    means = {metric: fmean(values[metric] for values in chosen.values()) for metric in METRICS}
+    columns = {metric: [values.get(metric) for values in chosen.values()] for metric in METRICS}
+    means = {metric: None if None in column else fmean(column) for metric, column in columns.items()}
     return {**cell, "per_seed": chosen, "mean": means}
 
 

@@ -28,11 +28,11 @@ class Prefix:
     def length(self) -> int:
         return self.keys[0].shape[2]
 
-    def repeat(self, before: int = 1, each: int = 1) -> "Prefix":
-        """All sequences `before` times in a row, and each of them `each` times: before · S · each sequences."""
+    def repeat(self, times: int = 1, each: int = 1) -> "Prefix":
+        """All sequences in a row, `times` times, and each of them `each` times: times · S · each sequences."""
 
         def expand(x_ShTd: Tensor) -> Tensor:
-            return x_ShTd[None, :, None].expand(before, -1, each, -1, -1, -1).flatten(0, 2)
+            return x_ShTd[None, :, None].expand(times, -1, each, -1, -1, -1).flatten(0, 2)
 
         return Prefix(tuple(map(expand, self.keys)), tuple(map(expand, self.values)))
 

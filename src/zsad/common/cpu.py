@@ -1,4 +1,4 @@
-"""How a process computes on the CPU: with how many threads, and with which instructions.
+"""How a process computes on the CPU: with how many threads, which instructions, and down to which numbers.
 
 Training is chaotic: the last bit of a sum decides which minimum is found. Under `deterministic` a process therefore
 computes with one thread and with instructions that x86 processors share (AVX2), whatever this one could do besides.
@@ -42,7 +42,7 @@ def settle(deterministic: bool, threads: int) -> None:
 
 @contextmanager
 def without_subnormals() -> Iterator[None]:
-    """Floats that are too small to be normal (below 1e-38) are zero meanwhile, in this thread.
+    """Floats that are too small to be normal (below 1e-38) are zero meanwhile, in this thread. Not to be nested.
 
     Gradients through sharp attention are among them, and a processor takes a hundred times as long over each.
     """

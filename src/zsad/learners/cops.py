@@ -90,11 +90,12 @@ class Extractor(nn.Module):
         return x + self.mlp(self.ln_2(x))
 
     def _attend(self, queries_BMD: Tensor, patches_BND: Tensor) -> Tensor:
-        """What `self.attn` computes; its own way back fills two tensors of the size of keys and values with zeros."""
-        attn, heads = self.attn, (self.attn.num_heads, self.attn.head_dim)
-        (w_q, w_kv), (b_q, b_kv) = (x.tensor_split([attn.embed_dim]) for x in (attn.in_proj_weight, attn.in_proj_bias))
-        q = F.linear(queries_BMD, w_q, b_q).unflatten(-1, heads).transpose(1, 2)
-        k, v = F.linear(patches_BND, w_kv, b_kv).unflatten(-1, (2, *heads)).permute(2, 0, 3, 1, 4)
+        """`self.attn`'s output [B, M, D]: its own backward fills two tensors as large as all keys with zeros."""
+        attn, shape = self.attn, (self.attn.num_heads, self.attn.head_dim)
+        w_q, w_kv = attn.in_proj_weight.split([attn.embed_dim, 2 * attn.embed_dim])
+        b_q, b_kv = attn.in_proj_bias.split([attn.embed_dim, 2 * attn.embed_dim])
+        q = F.linear(queries_BMD, w_q, b_q).unflatten(-1, shape).transpose(1, 2)  # [B, h, M, d]
+        k, v = F.linear(patches_BND, w_kv, b_kv).unflatten(-1, (2, *shape)).permute(2, 0, 3, 1, 4)  # [B, h, N, d]
         return attn.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
 
 
@@ -204,13 +205,12 @@ class Cops(Learner):
         image_B = two_way_logit(g_BD, *text, self.config.temperature)
         p_BN = two_way_logit(patches_BND, *text, self.config.temperature).sigmoid()
         pixels_BN = self._pixels_per_patch(batch.masks)
-        is_anomalous = pixels_BN > 0
         d_n, d_a = cosine_distance(patches_BND, normal_BMD), cosine_distance(patches_BND, anomalous_BMD)
         return {
             "cls": F.binary_cross_entropy_with_logits(image_B, batch.labels.float()),
             "seg": self.config.local_weight * self._segmentation(p_BN, pixels_BN, batch.masks),
-            "nc": masked_mean(d_n, ~is_anomalous),
-            "ac": masked_mean(d_a, is_anomalous),
+            "nc": masked_mean(d_n, pixels_BN == 0),
+            "ac": masked_mean(d_a, pixels_BN > 0),
             "kl": (-0.5 * (1 + log_var - mean**2 - log_var.exp())).sum(1).mean(),
             "rec": self._reconstruction(g_BD, decoded_BD),
         }

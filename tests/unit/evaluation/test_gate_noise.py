@@ -201,8 +201,14 @@ def test_a_training_of_many_seeds_is_taken_apart() -> None:
     first, second = gate_calibration.apart("run", cells, 3).values()
     assert first["clip_zero", "x"] == second["clip_zero", "x"] == cells["clip_zero", "x"]
     (trained,) = first.keys() - {("clip_zero", "x")}
-    whole, halves = cells[trained]["per_seed"], (first[trained], second[trained])
-    assert {**halves[0]["per_seed"], **halves[1]["per_seed"]} == whole
-    assert np.mean([half["mean"]["image_auroc"] for half in halves]) == pytest.approx(
-        np.mean([values["image_auroc"] for values in whole.values()])
-    )
+    assert {**first[trained]["per_seed"], **second[trained]["per_seed"]} == cells[trained]["per_seed"]
+    for half in (first[trained], second[trained]):
+        assert len(half["per_seed"]) == 3
+        for metric in METRICS:
+            assert half["mean"][metric] == pytest.approx(np.mean([seed[metric] for seed in half["per_seed"].values()]))
+
+
+def test_seeds_that_do_not_make_whole_trainings_are_refused() -> None:
+    cells = draw_cells(np.random.default_rng(8), np.full((1, 1, 7), 0.02), seeds=5)
+    with pytest.raises(SystemExit, match="5 seeds"):
+        gate_calibration.apart("run", cells, 3)

@@ -1,6 +1,5 @@
 """Fixtures of the pretraining's tests."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,8 +12,10 @@ from zsad_synthetic.pretraining import pretrain, text_stage
 def drawn_in_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures are drawn here and not by a worker, which takes seconds to start; they are the same."""
 
-    def loader(pictures: IterableDataset, size: None, collate_fn: Callable[..., Any] | None = None, **_: Any) -> Any:
-        return DataLoader(pictures, size, collate_fn=collate_fn)
+    def loader(pictures: IterableDataset, size: None, **options: Any) -> DataLoader:
+        for of_a_worker in ("num_workers", "prefetch_factor", "multiprocessing_context"):
+            del options[of_a_worker]
+        return DataLoader(pictures, size, **options)
 
     for module in (pretrain, text_stage):
         monkeypatch.setattr(module, "DataLoader", loader)

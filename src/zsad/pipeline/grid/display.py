@@ -25,13 +25,13 @@ class Progress:
     jobs: int
     left: dict[str, float] = field(default_factory=dict)  # seconds from its start to the end of all that follows
     running: dict[str, float] = field(default_factory=dict)
-    settled: Counter[Settled] = field(default_factory=Counter)
+    counts: Counter[Settled] = field(default_factory=Counter)
     failed: dict[str, int] = field(default_factory=dict)  # exit code, or −signal, of each stage that failed
 
     @property
     def done(self) -> int:
         """Stages that are dealt with."""
-        return self.settled.total() + len(self.failed)
+        return self.counts.total() + len(self.failed)
 
     def rest_of(self, name: str) -> float:
         """Seconds that a running stage should still take."""
@@ -54,12 +54,8 @@ class Progress:
         return ", ".join(parts)
 
     def _counts(self) -> list[tuple[int, str]]:
-        settled = self.settled
-        return [
-            (settled["unchanged"], "unchanged"),
-            (settled["restored"], "from the run cache"),
-            (len(self.failed), "failed"),
-        ]
+        restored = (self.counts["restored"], "from the run cache")
+        return [(self.counts["unchanged"], "unchanged"), restored, (len(self.failed), "failed")]
 
 
 def short(seconds: float) -> str:

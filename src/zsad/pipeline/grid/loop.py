@@ -150,7 +150,7 @@ class Grid:
     def _settle(self, name: str, how: Settled) -> None:
         self._settled.add(name)
         self.progress.left.pop(name, None)
-        self.progress.settled[how] += 1
+        self.progress.counts[how] += 1
 
 
 def plan(stages: Stages) -> Mapping[str, str]:
@@ -171,8 +171,8 @@ def exit_code(failed: Mapping[str, int]) -> int:
 
 def summary(grid: Grid, seconds: float) -> str:
     """What a run came to."""
-    progress, settled = grid.progress, grid.progress.settled
-    counts = f"{settled['ran']} stages run, {settled['restored']} from the run cache, {settled['unchanged']} unchanged"
+    progress, ended = grid.progress, grid.progress.counts
+    counts = f"{ended['ran']} stages run, {ended['restored']} from the run cache, {ended['unchanged']} unchanged"
     lost = len(grid.stages) - progress.done
     failures = [f"failed: {', '.join(progress.failed)}"] if progress.failed else []
     skipped = [f"{lost} not run"] if lost else []

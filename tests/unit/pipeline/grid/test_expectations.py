@@ -42,7 +42,7 @@ def test_lines_say_what_ended_and_now_and_then_what_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     progress = Progress(Expectations(tmp_path / "x.json"), total=9, jobs=1, running={"train@a-x": time.monotonic()})
-    progress.settled.update(ran=2, unchanged=3)
+    progress.counts.update(ran=2, unchanged=3)
     lines = Lines(progress)
     lines.ended("fetch@x", "1.0 s")
     lines.tick()
