@@ -31,7 +31,7 @@ from tests.parity.closeness import (
 )
 from tests.parity.conftest import sample
 from zsad.clip.backbone import load_clip
-from zsad.evaluation.score import image_scores
+from zsad.evaluation.category import image_scores
 from zsad.inference.maps import sigmoid, smooth
 from zsad.inference.stored import PredictionInfo, Predictions, PredictionWriter
 from zsad.training import loop

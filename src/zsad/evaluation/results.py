@@ -19,6 +19,7 @@ FIELDS = (
     *("dataset_hash", "prediction_hash", "seeds", "mean", "sd", "per_seed", "categories", "metrics", "reason"),
     "undefined",
 )
+SINCE: Cell = {"interval": {}, "se": {}}  # what cells of earlier versions lack, and can be compared without
 
 
 def cell_path(key: str, dataset: str, base: Path = CELLS) -> Path:
@@ -45,7 +46,7 @@ def parse_cell(text: str, where: str) -> Cell:
         number = isinstance(value, int | float) and math.isfinite(value)
         if name not in METRICS or not (value is None or number):
             raise UserError(f"{where}: mean.{name} is {value!r}, which is no metric value; {remedy}")
-    return dict(cell)
+    return {**SINCE, **cell}
 
 
 def read_cell(key: str, dataset: str, base: Path = CELLS) -> Cell:

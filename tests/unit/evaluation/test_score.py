@@ -143,6 +143,37 @@ def test_cell_holds_the_exact_numbers(two_categories: Manifest) -> None:
         assert cell["categories"]["nut"][metric] == pytest.approx(category, **close)
 
 
+def test_cell_tells_defect_types_apart(place: Path) -> None:
+    """A type's metrics are those of its pictures beside all normal ones, as if no others were there."""
+    rows = [make_row(place, "cup", i, int(i >= 3), (SIDE, SIDE)) for i in range(9)]
+    kinds = ["", "", "", "dent", "dent", "hole", "hole", "hole", "dent"]
+    rows = [replace(row, defect_type=kind) for row, kind in zip(rows, kinds, strict=True)]
+    manifest = make_manifest(rows)
+    predictions = predict(manifest)
+    defects = score_cell(make_params(), "cops", "toy")["categories"]["cup"]["defects"]
+    assert {name: values["n_images"] for name, values in defects.items()} == {"dent": 3, "hole": 3}
+    for kind in defects:
+        others = [row.path for row in rows if row.defect_type not in ("", kind)]
+        alone = replace(
+            manifest, rows=tuple(replace(row, category="other") if row.path in others else row for row in manifest.rows)
+        )
+        expected = [exact_metrics(alone, predictions, seed, "cup") for seed in INFO.seeds]
+        for metric in METRICS:
+            assert defects[kind][metric] == pytest.approx(np.mean([e[metric] for e in expected]), abs=2e-3)
+
+
+def test_cell_tells_how_far_other_pictures_would_move_it(two_categories: Manifest) -> None:
+    """95 % intervals and standard errors; the cell's are narrower than its categories'."""
+    predict(two_categories)
+    cell = score_cell(make_params(), "cops", "toy")
+    for metric in METRICS:
+        low, high = cell["interval"][metric]
+        assert 0 <= low < cell["mean"][metric] < high <= 1
+        widths = [np.diff(cell["categories"][name]["interval"][metric]) for name in ("cup", "nut")]
+        assert high - low < max(widths)
+        assert 0 < cell["se"][metric] < high - low
+
+
 def test_cell_names_its_origin_and_settings(two_categories: Manifest) -> None:
     predictions = predict(two_categories)
     cell = score_cell(make_params(aupro_fpr_limit=0.1), "cops", "toy")
@@ -229,7 +260,7 @@ def test_a_cell_that_has_no_meaning_keeps_its_reason(two_categories: Manifest) -
     cell = score_cell(make_params(), "cops", "toy")
     assert cell["reason"] == "cops is trained on toy"
     assert cell["mean"] == cell["sd"] == dict.fromkeys(METRICS)
-    assert cell["categories"] == cell["per_seed"] == cell["undefined"] == {}
+    assert cell["categories"] == cell["per_seed"] == cell["undefined"] == cell["interval"] == cell["se"] == {}
     assert cell["n_images"] == 14
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from zsad.evaluation.score import image_scores
+from zsad.evaluation.category import image_scores
 from zsad.inference.stored import PredictionInfo, Predictions, PredictionWriter
 
 SCORES = np.array([0.2, 0.3, 0.6])

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from zsad.evaluation.metrics import curves
+from zsad.evaluation.metrics.curves import aupro, auroc, average_precision, defined, f1_max
 from zsad.inference.maps import LOGIT_LIMIT, MAX_CODE, Codes
 
 CONNECTIVITY = 8
@@ -53,7 +53,7 @@ def bin_of(probabilities: NDArray[np.floating]) -> Codes:
 
 
 class PixelHistogram:
-    """Accumulates images, then yields the four pixel metrics."""
+    """Accumulates images, then yields the four pixel metrics. One picture alone is one too."""
 
     def __init__(self) -> None:
         self.pixels = np.zeros(BINS, dtype=np.int64)
@@ -83,8 +83,8 @@ class PixelHistogram:
         used = np.flatnonzero(self.pixels)[::-1]
         positives, negatives = self.positives[used], self.pixels[used] - self.positives[used]
         return {
-            "pixel_auroc": curves.auroc(positives, negatives),
-            "pixel_ap": curves.average_precision(positives, negatives),
-            "pixel_f1max": curves.f1_max(positives, negatives),
-            "pixel_aupro": curves.aupro(self.weights[used], self.regions, negatives, fpr_limit),
+            "pixel_auroc": defined(auroc(positives, negatives)),
+            "pixel_ap": defined(average_precision(positives, negatives)),
+            "pixel_f1max": defined(f1_max(positives, negatives)),
+            "pixel_aupro": defined(aupro(self.weights[used], self.regions, negatives, fpr_limit)),
         }

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from zsad.evaluation.metrics import curves
+from zsad.evaluation.metrics.curves import auroc, average_precision, defined, f1_max
 
 
 def image_metrics(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> dict[str, float | None]:
@@ -15,7 +15,7 @@ def image_metrics(scores: NDArray[np.floating], labels: NDArray[np.integer]) -> 
     positives = np.bincount(step[anomalous], minlength=step.max(initial=-1) + 1)
     negatives = np.bincount(step[~anomalous], minlength=step.max(initial=-1) + 1)
     return {
-        "image_auroc": curves.auroc(positives, negatives),
-        "image_ap": curves.average_precision(positives, negatives),
-        "image_f1max": curves.f1_max(positives, negatives),
+        "image_auroc": defined(auroc(positives, negatives)),
+        "image_ap": defined(average_precision(positives, negatives)),
+        "image_f1max": defined(f1_max(positives, negatives)),
     }
