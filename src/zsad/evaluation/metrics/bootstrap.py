@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from zsad.evaluation.metrics.histogram import PixelHistogram
 
 Floats = NDArray[np.float64]
-Times = NDArray[np.uint16]
+Times = NDArray[np.uint8]
 Draws = dict[str, Floats]  # by metric: its value in each draw, NaN where it has no meaning
 
 DRAWS = 1000
 COVERED = 0.95  # of the intervals that are told
-BLOCK = 50  # draws whose image metrics are computed at once
+BLOCK = 10  # draws whose image metrics are computed at once
 SAMPLE = 16  # pictures from which the bins are chosen; they come first, spread over the category
 QUANTILES = 192  # of normal pixels, of anomalous ones, and of those weighted by region: together the bins' edges
 
@@ -33,7 +33,7 @@ QUANTILES = 192  # of normal pixels, of anomalous ones, and of those weighted by
 def draw_pictures(labels: NDArray[np.integer], category: str, draws: int = DRAWS) -> Times:
     """How often each of n pictures is in each draw [1+draws,n]; row 0: every one once. labels [n], 1 = anomalous."""
     rng = np.random.default_rng(int.from_bytes(hashlib.sha256(category.encode()).digest()[:8], "little"))
-    times = np.ones((1 + draws, len(labels)), dtype=np.uint16)
+    times = np.ones((1 + draws, len(labels)), dtype=np.uint8)
     for label in (0, 1):
         members = np.flatnonzero(labels == label)
         if len(members):
