@@ -64,9 +64,7 @@ def report(sides: Mapping[str, Cells], cell: Tolerances, mean: Tolerances) -> No
     verdicts = [compare({n: c for n, c in sides[a].items() if n in sides[b]}, sides[b], cell, mean) for a, b in pairs]
     for (a, b), changes in zip(pairs, verdicts, strict=True):
         bad = [f"{c.learner}/{c.dataset}/{c.metric} {c.change:+.3f}" for c in changes if c.regressed]
-        print(
-            f"{a} → {b}: {sum(c.within_spread for c in changes)} within the seeds' spread, regressed: {bad or 'none'}"
-        )
+        print(f"{a} → {b}: {sum(c.within_spread for c in changes)} within the spread, regressed: {bad or 'none'}")
     print(f"\nregressed in {sum(any(c.regressed for c in v) for v in verdicts)} of {len(verdicts)} ordered pairs")
     _print_drops(verdicts)
 

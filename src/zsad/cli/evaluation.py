@@ -15,6 +15,20 @@ def add_commands(commands: Commands) -> None:
     )
     gate.add_argument("--against", default="origin/main", metavar="REV", help="git revision (%(default)s)")
     gate.add_argument("--json", type=Path, metavar="FILE", help="also write the verdict as JSON")
+    gate.add_argument("--junit", type=Path, metavar="FILE", help="also write it as JUnit XML")
+    gate.add_argument(
+        "--explain",
+        type=Path,
+        nargs="?",
+        const=Path("gate_explained"),
+        metavar="DIR",
+        help="tell which categories, defect types and pictures lost most; pictures go to DIR (%(const)s)",
+    )
+    gate.add_argument(
+        "--fresh",
+        action="store_true",
+        help="instead: do the metrics follow from code, params.yaml and dvc.lock? 0 or 1",
+    )
 
 
 def _score(arguments: argparse.Namespace) -> None:
@@ -32,12 +46,28 @@ def _aggregate(_: argparse.Namespace) -> None:
 
 
 def _gate(arguments: argparse.Namespace) -> int:
-    from zsad.common.io import write_json
+    from zsad.common.io import write_json, write_text
     from zsad.config.params import load_params
     from zsad.evaluation.gate import gate
 
+    if arguments.fresh:
+        return _fresh()
     verdict = gate(load_params(), arguments.against)
     print(verdict.markdown)
     if arguments.json:
         write_json(arguments.json, verdict.as_dict())
+    if arguments.junit:
+        write_text(arguments.junit, verdict.junit)
+    if arguments.explain:
+        from zsad.evaluation.explain import explain
+
+        print(explain(verdict, arguments.explain))
     return int(verdict.exit_code)
+
+
+def _fresh() -> int:
+    from zsad.pipeline.grid.freshness import freshness
+
+    found = freshness()
+    print(found.markdown)
+    return found.exit_code

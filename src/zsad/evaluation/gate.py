@@ -2,73 +2,33 @@
 
 Verdicts: passed (exit 0), regressed (1), cannot_compare (2). A regression outweighs what cannot be compared, and that
 outweighs a pass: a cell that is gone, a number that became undefined, other data, protocol, seeds or metric settings.
-New cells are listed and pass. A drop beyond its tolerance that the seeds explain is listed, and does not regress.
+New cells are listed and pass. A drop beyond its tolerance that chance explains, or that metrics/accepted.yaml declares,
+is listed, and does not regress.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from zsad.common.errors import UserError
 from zsad.config.params import PARAMS_FILE, Params
+from zsad.evaluation.accepted import accept, read_accepted
+from zsad.evaluation.metrics.bootstrap import Draws
 from zsad.evaluation.metrics.names import METRICS
-from zsad.evaluation.regressions import Cells, Change, Name, Tolerances, compare, lost_metrics, other_data, title
+from zsad.evaluation.regressions import (
+    Cells,
+    Change,
+    Name,
+    Tolerances,
+    compare,
+    lost_metrics,
+    other_data,
+    title,
+    worst_first,
+)
 from zsad.evaluation.results import CELLS, cell_path, expected_cells, read_cell
 from zsad.evaluation.revisions import cells_at, params_at, resolve
-
-Status = Literal["passed", "regressed", "cannot_compare"]
-EXIT_CODES: dict[Status, int] = {"passed": 0, "regressed": 1, "cannot_compare": 2}
-ROWS_SHOWN = 20
-DERIVED = ("change", "regressed", "within_spread")  # properties of a change that JSON holds beside its fields
-SPREAD = "within the seeds' spread"
-LEGEND = (
-    "noise: standard error of the change, by its seeds; p: how often the seeds alone make such a drop, given all"
-    " numbers compared. Where both are empty the seeds do not differ, and the tolerance alone decides."
-)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """The gate's answer: changes worst first, what could not be compared, cells without a predecessor, remarks."""
-
-    against: str
-    commit: str | None
-    changes: list[Change]
-    obstacles: list[str]
-    new: list[str]
-    notes: list[str]
-
-    @property
-    def status(self) -> Status:
-        """passed, regressed or cannot_compare."""
-        if any(change.regressed for change in self.changes):
-            return "regressed"
-        return "cannot_compare" if self.obstacles else "passed"
-
-    @property
-    def exit_code(self) -> int:
-        """0, 1 or 2."""
-        return EXIT_CODES[self.status]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Everything, for `--json`."""
-        changes = [{**asdict(c), **{name: getattr(c, name) for name in DERIVED}} for c in self.changes]
-        head = {"verdict": self.status, "exit_code": self.exit_code, "against": self.against, "commit": self.commit}
-        return {**head, "changes": changes, "cannot_compare": self.obstacles, "new": self.new, "notes": self.notes}
-
-    @property
-    def markdown(self) -> str:
-        """For a terminal or a pull request: the verdict, what stands in its way, the worst changes."""
-        where = f"`{self.against}`" + (f" ({self.commit[:10]})" if self.commit else "")
-        regressed, spread = (sum(getattr(c, name) for c in self.changes) for name in ("regressed", "within_spread"))
-        counts = f"{len(self.changes)} numbers compared, {regressed} regressed"
-        counts += f", {spread} fell by more than the tolerance {SPREAD}" if spread else ""
-        counts += f"; {len(self.new)} new cells"
-        parts = [f"## Metric gate: {self.status}", f"Against {where}: {counts}."]
-        parts += _list("Cannot compare", self.obstacles) + _table(self.changes)
-        parts += _list("New cells", self.new) + _list("Notes", self.notes)
-        return "\n\n".join(parts) + "\n"
+from zsad.evaluation.verdict import Verdict
 
 
 def gate(params: Params, against: str) -> Verdict:
@@ -89,9 +49,24 @@ def gate(params: Params, against: str) -> Verdict:
     obstacles += [line for lines in changed.values() for line in lines]
     obstacles += [line for name in comparable for line in lost_metrics(name, before[name], after[name])]
     changes = compare(comparable, after, limits["cell"], limits["mean"])
+    draws = _draws(params, commit, changes, comparable, after)
+    changes = compare(comparable, after, limits["cell"], limits["mean"], draws) if draws else changes
+    changes, remarks = accept(changes, read_accepted(), before)
     new = [title(name) for name in after if name not in before]
     notes = _loosened(params, params_at(commit)) + _noise_unknown(params, changes, after)
-    return Verdict(against, commit, changes, obstacles, new, notes)
+    return Verdict(against, commit, worst_first(changes), obstacles, new, notes + remarks)
+
+
+def _draws(params: Params, commit: str, changes: Sequence[Change], before: Cells, after: Cells) -> dict[Name, Draws]:
+    """Draws of pictures for the configurations of which a number fell: only there can the pictures decide anything."""
+    fallen = {change.learner for change in changes if change.fell}
+    names = [name for name in before if name[0] in fallen]
+    if not names:
+        return {}
+    from zsad.evaluation.past_predictions import both_sides  # they bring what scores
+    from zsad.evaluation.picture_noise import paired_draws
+
+    return paired_draws(both_sides(commit, names, before, after), params.metrics)
 
 
 def _absent(params: Params, before: Cells, after: Cells) -> list[str]:
@@ -141,31 +116,3 @@ def _noise_unknown(params: Params, changes: Sequence[Change], after: Cells) -> l
         for key in dict.fromkeys(change.learner for change in changes if change.one_seed)
         if key in trained and not params.configuration(key).is_imported
     ]
-
-
-def _list(heading: str, lines: Sequence[str]) -> list[str]:
-    return [f"### {heading}\n\n" + "\n".join(f"- {line}" for line in lines)] if lines else []
-
-
-def _table(changes: Sequence[Change]) -> list[str]:
-    """Every drop beyond its tolerance, and the nearest to one up to `ROWS_SHOWN` rows."""
-    moved = [change for change in changes if change.change]
-    shown = moved[: max(ROWS_SHOWN, sum(change.regressed or change.within_spread for change in moved))]
-    if not shown:
-        return []
-    lines = [
-        "| | learner | dataset | metric | before | after | change | tolerance | noise | p |",
-        "|---|---|---|---|--:|--:|--:|--:|--:|--:|",
-        *map(_row, shown),
-    ]
-    more = [f"{len(moved) - len(shown)} smaller changes are not shown."] if len(moved) > len(shown) else []
-    return ["\n".join(lines), *more, *([LEGEND] if any(change.is_noisy for change in shown) else [])]
-
-
-def _row(c: Change) -> str:
-    verdict = "**regressed**" if c.regressed else SPREAD if c.within_spread else ""
-    noise, p = ("" if value is None else f"{value:.{digits}}" for value, digits in ((c.noise, "4f"), (c.p, "2g")))
-    return (
-        f"| {verdict} | {c.learner} | {c.dataset} | {c.metric} "
-        f"| {c.before:.4f} | {c.after:.4f} | {c.change:+.4f} | {c.tolerance:g} | {noise} | {p} |"
-    )

@@ -1,15 +1,18 @@
 """Two sets of result cells, before and after: changes per metric, and what forbids a comparison.
 
-A number regressed if it fell by more than its tolerance, and by more than the seeds explain (see `seed_noise`).
+A number regressed if it fell by more than its tolerance, by more than chance explains, and nobody said that it may.
+Chance is what the seeds do (see `seed_noise`), and where the predictions of both sides are at hand, what the choice of
+pictures does (see `picture_noise`).
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 import numpy as np
 
+from zsad.evaluation.metrics.bootstrap import Draws, standard_error
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.results import Cell
 from zsad.evaluation.seed_noise import drop_probability, holm, moderate, pooled_variance
@@ -33,8 +36,11 @@ class Change:
     """One metric of a cell, or of a configuration's mean over datasets (scope cell or mean), before and after.
 
     `seeds_before` and `seeds_after` are its values by seed. `noise` is the standard error of the change that they tell,
-    moderated, on `df` degrees of freedom; `p` the chance that seeds alone make such a drop, adjusted for all numbers of
-    the verdict. All three are None where there is no noise: fewer than two seeds, or seeds that all agree.
+    moderated, on `df` degrees of freedom, with that of the choice of pictures, `pictures`, in it where that is known.
+    `p` is the probability of such a drop by chance alone, adjusted for all numbers of the verdict. `noise`, `df` and
+    `p` are None where there is no chance: fewer than two seeds, or seeds that all agree. Then two runs can differ by
+    what was changed alone, on these pictures, and `pictures` only tells whether others would say the same.
+    accepted: why a drop is meant (metrics/accepted.yaml).
     """
 
     scope: str
@@ -46,9 +52,11 @@ class Change:
     tolerance: float
     seeds_before: tuple[float, ...] = ()
     seeds_after: tuple[float, ...] = ()
+    pictures: float | None = None
     noise: float | None = None
     df: float | None = None
     p: float | None = None
+    accepted: str | None = None
 
     @property
     def change(self) -> float:
@@ -61,14 +69,19 @@ class Change:
         return -self.change - self.tolerance
 
     @property
-    def regressed(self) -> bool:
-        """Whether the metric fell by more than the tolerance and by more than the seeds explain."""
+    def fell(self) -> bool:
+        """Whether the metric fell by more than the tolerance and by more than chance explains."""
         return self.excess > SLACK and (self.p is None or self.p <= FALSE_ALARMS)
 
     @property
+    def regressed(self) -> bool:
+        """Whether the metric fell, and that was not meant."""
+        return self.fell and self.accepted is None
+
+    @property
     def within_spread(self) -> bool:
-        """Whether the metric fell by more than the tolerance, as the seeds may do by themselves."""
-        return self.excess > SLACK and not self.regressed
+        """Whether the metric fell by more than the tolerance, as it may by chance."""
+        return self.excess > SLACK and not self.fell
 
     @property
     def one_seed(self) -> bool:
@@ -103,20 +116,30 @@ def lost_metrics(name: Name, before: Cell, after: Cell) -> list[str]:
     return [f"{title(name)}: {', '.join(lost)}: had a value and is undefined now"] if lost else []
 
 
-def compare(before: Cells, after: Cells, cell: Tolerances, mean: Tolerances) -> list[Change]:
+def compare(
+    before: Cells, after: Cells, cell: Tolerances, mean: Tolerances, draws: Mapping[Name, Draws] | None = None
+) -> list[Change]:
     """All changes, worst first: every number of every cell in `before`, and every configuration's means.
 
     A mean is taken over the datasets where the metric has a number on both sides. Its seeds are means over those
-    datasets too, because one model makes them all.
+    datasets too, because one model makes them all. draws: of the cells whose predictions are at hand, after minus
+    before, by metric, in each draw of pictures.
     """
     changes = []
     for learner in dict.fromkeys(key for key, _ in before):
         for metric in METRICS:
             names = _shared(before, after, learner, metric)
-            changes += [_change("cell", name[1], before, after, [name], metric, cell) for name in names]
-            if names:
-                changes.append(_change("mean", f"mean of {len(names)}", before, after, names, metric, mean))
-    return sorted(_with_noise(changes), key=lambda change: (not change.regressed, -change.excess))
+            groups = [("cell", name[1], [name], cell) for name in names]
+            groups += [("mean", f"mean of {len(names)}", names, mean)] if names else []
+            for scope, dataset, group, tolerances in groups:
+                change = _change(scope, dataset, before, after, group, metric, tolerances)
+                changes.append(replace(change, pictures=_picture_error(group, metric, draws or {})))
+    return worst_first(_with_noise(changes))
+
+
+def worst_first(changes: Iterable[Change]) -> list[Change]:
+    """What regressed, then what fell furthest beyond its tolerance."""
+    return sorted(changes, key=lambda change: (not change.regressed, -change.excess))
 
 
 def _change(
@@ -154,8 +177,17 @@ def _moderated(group: Sequence[Change]) -> list[Change]:
     counts = np.array([(len(c.seeds_before), len(c.seeds_after)) for c in group], dtype=np.float64)
     own = np.array([pooled_variance(c.seeds_before, c.seeds_after) for c in group])
     variances, df = moderate(own, counts.sum(1) - 2)
-    errors = np.sqrt(variances * (1 / counts).sum(1))
+    seeds = variances * (1 / counts).sum(1)
+    total = seeds + np.array([c.pictures or 0.0 for c in group]) ** 2
+    df, errors = df * (total / seeds) ** 2, np.sqrt(total)  # Welch and Satterthwaite; of pictures there are many
     return [replace(c, noise=float(error), df=float(d)) for c, error, d in zip(group, errors, df, strict=True)]
+
+
+def _picture_error(names: Sequence[Name], metric: str, draws: Mapping[Name, Draws]) -> float | None:
+    """Standard error, over the choice of pictures, of the change of the mean over cells; None if one has no draws."""
+    if not all(metric in draws.get(name, {}) for name in names):
+        return None
+    return standard_error(np.mean([draws[name][metric] for name in names], axis=0))
 
 
 def _shared(before: Cells, after: Cells, learner: str, metric: str) -> list[Name]:

@@ -49,7 +49,7 @@ def score_categories(predictions: Predictions, manifest: Manifest, metrics: Metr
     size = resolution(metrics, manifest)
     return {
         name: score_category(predictions, manifest, images, size, metrics.aupro_fpr_limit)
-        for name, images in _by_category(manifest)
+        for name, images in by_category(manifest)
     }
 
 
@@ -76,7 +76,8 @@ def _check_same_data(predictions: Predictions, manifest: Manifest) -> None:
         )
 
 
-def _by_category(manifest: Manifest) -> Iterator[tuple[str, list[int]]]:
+def by_category(manifest: Manifest) -> Iterator[tuple[str, list[int]]]:
+    """(category, its images as indices into `manifest.test`), by name."""
     for name in sorted({row.category for row in manifest.test}):
         yield name, [index for index, row in enumerate(manifest.test) if row.category == name]
 

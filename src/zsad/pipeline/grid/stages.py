@@ -1,4 +1,4 @@
-"""The stages of dvc.yaml as DVC plans and records them. The only file that knows DVC's insides.
+"""The stages of dvc.yaml as DVC plans and records them. With `freshness`, the only file that knows DVC's insides.
 
 For each stage `dvc repro` goes through `Stage.run`: remove the outputs; take them from the run cache, or run the
 command; hash dependencies and outputs; put outputs into the cache; write the entry of dvc.lock. Here the same calls are

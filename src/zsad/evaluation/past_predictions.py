@@ -1,0 +1,66 @@
+"""Stored predictions before and after: DVC fetches those of a Git revision from its cache, or from the remote."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from zsad.datasets.manifest import MANIFESTS, Manifest, load_manifest
+from zsad.evaluation.results import Cell
+from zsad.inference.stored import INFO_FILE, PREDICTIONS, Predictions
+
+Name = tuple[str, str]  # (configuration, dataset)
+
+
+class BothSides(NamedTuple):
+    """One cell's predictions at a revision and in the working tree, on the same pictures."""
+
+    name: Name
+    manifest: Manifest
+    before: Predictions
+    after: Predictions
+
+
+def both_sides(
+    commit: str, names: Iterable[Name], before: Mapping[Name, Cell], after: Mapping[Name, Cell]
+) -> Iterator[BothSides]:
+    """Those of the cells `names` whose predictions are at hand on both sides, `before` being at `commit`.
+
+    At hand: the ones that the result cells were made from, with the dataset's pictures. Each is valid until the next.
+    """
+    present = [name for name in names if _is_present(name, after[name])]
+    if not present:
+        return
+    from dvc.api import DVCFileSystem  # takes a second
+
+    files = DVCFileSystem(rev=commit)
+    for name in present:
+        with TemporaryDirectory(prefix="zsad_before_") as scratch:
+            then = _fetched(files, name, Path(scratch))
+            if then is not None and then.hash == before[name]["prediction_hash"]:
+                yield BothSides(name, load_manifest(name[1]), then, Predictions.open(_directory(name)))
+
+
+def _directory(name: Name) -> Path:
+    return PREDICTIONS / name[0] / name[1]
+
+
+def _is_present(name: Name, cell: Cell) -> bool:
+    """Whether the working tree holds pictures and predictions that a cell was made from."""
+    if not ((MANIFESTS / name[1]).is_dir() and (_directory(name) / INFO_FILE).is_file()):
+        return False
+    manifest, predictions = load_manifest(name[1]), Predictions.open(_directory(name))
+    same = manifest.hash == cell["dataset_hash"] and predictions.hash == cell["prediction_hash"]
+    return same and manifest.root.is_dir()
+
+
+def _fetched(files, name: Name, scratch: Path) -> Predictions | None:  # type: ignore[no-untyped-def]  # DVC has no types
+    """A copy of the predictions at the revision of `files`; None where neither cache nor remote has them."""
+    from dvc.exceptions import DvcException
+    from dvc_data.index.index import DataIndexError
+
+    try:
+        files.get(_directory(name).as_posix(), str(scratch / "copy"), recursive=True)
+    except (DataIndexError, DvcException, OSError):  # how DVC says that it does not have them
+        return None
+    return Predictions.open(scratch / "copy")
