@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.helpers.repository import Repo, cells
 
@@ -74,6 +76,29 @@ def test_every_strict_configuration_is_registered_with_both_aliases(repo: Repo) 
 def test_a_second_run_runs_nothing(repo: Repo) -> None:
     assert repo.is_up_to_date()
     assert repo.repro() == []
+
+
+def test_a_fresh_clone_tells_whether_its_metrics_follow(repo: Repo, tmp_path: Path) -> None:
+    """`zsad gate --fresh` has nothing but what is in Git: no data, no cache."""
+    repo.run("git", "clone", "-q", str(repo.path), str(tmp_path / "clone"))
+    clone = Repo(tmp_path / "clone")
+    loop, table = clone.path / "src/zsad/training/loop.py", clone.path / "metrics/leaderboard.csv"
+    loop.write_text(loop.read_text() + "# a remark\n")
+    assert "They follow from the code" in clone.run("zsad", "gate", "--fresh")
+    clone.set("learners.anomalyclip.lr=0.0005")
+    loop.write_text(loop.read_text() + "ADDED = 1\n")
+    table.write_text(table.read_text().replace("0.", "0.9", 1))
+    told = clone.run("zsad", "gate", "--fresh", code=1)
+    assert "- ran with other parameters: learners.anomalyclip: train@anomalyclip-demo_source\n" in told
+    assert "- the code is another now: train@anomalyclip-demo_source and 1 more of train\n" in told
+    assert "- metrics/leaderboard.csv is not what was written: aggregate\n" in told
+    clone.run("git", "checkout", "-q", ".")
+    lock = yaml.safe_load((clone.path / "dvc.lock").read_text())
+    (predicted,) = lock["stages"]["predict@clip_zero-demo_texture"]["outs"]
+    predicted["md5"] = predicted["md5"][::-1]
+    (clone.path / "dvc.lock").write_text(yaml.safe_dump(lock))
+    told = clone.run("zsad", "gate", "--fresh", code=1)
+    assert "- read another data/predictions/clip_zero/demo_texture: score@clip_zero-demo_texture\n" in told
 
 
 def test_a_learner_parameter_reruns_its_cells_only_and_back_leaves_no_trace(repo: Repo) -> None:
