@@ -1,6 +1,6 @@
-"""The `aggregate` stage: result cells → leaderboard (CSV and Markdown) and summary. Tables are pandas' work."""
+"""The `aggregate` stage: result cells → leaderboard, categories and summary. Tables are pandas' work."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,22 @@ ORIGIN = ("learner", "method", "protocol", "source", "shots", "dataset", "domain
 
 
 def aggregate(params: Params, tables: Path = TABLES) -> None:
-    """Read the cells that params.yaml asks for (strays are ignored) and write the three tables into `tables`."""
+    """Read the cells that params.yaml asks for (strays are ignored) and write the tables into `tables`."""
     cells = [read_cell(key, dataset, tables / "cells") for key, dataset in expected_cells(params)]
     scored = [cell for cell in cells if not cell["reason"]]
     frame = pd.DataFrame([_row(cell) for cell in scored], columns=_columns())
-    write_text(tables / "leaderboard.csv", frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    _write_csv(tables / "leaderboard.csv", frame)
+    parts = pd.DataFrame([row for cell in scored for row in _category_rows(cell)], columns=_category_columns())
+    _write_csv(tables / "categories.csv", parts)
     write_text(tables / "leaderboard.md", markdown(cells, _demo(params), _imported(params)))
     write_json(
         tables / "summary.json",
         {key: summary([c for c in scored if c["learner"] == key]) for key in params.configurations},
     )
+
+
+def _write_csv(path: Path, frame: pd.DataFrame) -> None:
+    write_text(path, frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
 
 
 def _demo(params: Params) -> list[str]:
@@ -64,10 +70,30 @@ def summary(cells: Sequence[Cell]) -> dict[str, Any]:
 
 
 def _columns() -> list[str]:
-    return [*ORIGIN, "seeds", "n_images", *METRICS, *(f"{metric}_sd" for metric in METRICS)]
+    spread = [f"{metric}_sd" for metric in METRICS]
+    return [*ORIGIN, "seeds", "n_images", *METRICS, *spread, *_bounds({})]
+
+
+def _category_columns() -> list[str]:
+    return [*ORIGIN, "category", "defect_type", "n_images", *METRICS, *_bounds({})]
 
 
 def _row(cell: Cell) -> dict[str, Any]:
     spread = {f"{metric}_sd": cell["sd"][metric] for metric in METRICS}
     origin = {name: cell[name] for name in (*ORIGIN, "n_images")}
-    return {**origin, "seeds": len(cell["seeds"]), **cell["mean"], **spread}
+    return {**origin, "seeds": len(cell["seeds"]), **cell["mean"], **spread, **_bounds(cell["interval"])}
+
+
+def _bounds(intervals: Mapping[str, Sequence[float]]) -> dict[str, float | None]:
+    """`<metric>_low` and `<metric>_high` of every metric, None without an interval."""
+    ends = ((metric, intervals.get(metric, (None, None))) for metric in METRICS)
+    return {f"{metric}_{end}": value for metric, pair in ends for end, value in zip(("low", "high"), pair, strict=True)}
+
+
+def _category_rows(cell: Cell) -> Iterator[dict[str, Any]]:
+    """A row for each category, whose defect type is empty, and one for each of its defect types beside all normals."""
+    origin = {name: cell[name] for name in ORIGIN}
+    for category, values in cell["categories"].items():
+        yield {**origin, "category": category, "defect_type": "", **values, **_bounds(values.get("interval", {}))}
+        for kind, own in values.get("defects", {}).items():
+            yield {**origin, "category": category, "defect_type": kind, **own}

@@ -19,6 +19,7 @@ SHORT = {
     "pixel_f1max": "P-F1-max",
     "pixel_aupro": "AUPRO",
 }
+INTERVALS = "95 % intervals over pictures (bootstrap within categories, seeds as they are):"
 
 
 def markdown(cells: Sequence[Cell], demo: Collection[str] = (), imported: Collection[str] = ()) -> str:
@@ -30,7 +31,7 @@ def markdown(cells: Sequence[Cell], demo: Collection[str] = (), imported: Collec
     parts = ["# Leaderboard", *_demo_note(scored, demo), *_settings(scored)]
     for shots in sorted({cell["shots"] for cell in scored}):
         members = [cell for cell in scored if cell["shots"] == shots]
-        parts += [f"## {f'{shots}-shot' if shots else 'Zero-shot'}", _table(members)]
+        parts += [f"## {f'{shots}-shot' if shots else 'Zero-shot'}", _table(members), *_intervals(members)]
     return "\n\n".join([*parts, *_omissions(cells)]) + "\n"
 
 
@@ -78,6 +79,21 @@ def _table(members: Sequence[Cell]) -> str:
             head = {**own[0], "source": sources}
             rows.append(_line(head, f"**mean of the {len(shared)} shared**", "", mean, sd))
     return str(pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True))
+
+
+def _intervals(members: Sequence[Cell]) -> list[str]:
+    """Where the numbers would lie with other pictures of the same kind."""
+    known = [cell for cell in members if cell["interval"]]
+    rows = [
+        {"learner": cell["shown"], "dataset": cell["dataset"]}
+        | {short: _range(cell["interval"].get(metric)) for metric, short in SHORT.items()}
+        for cell in known
+    ]
+    return [INTERVALS, str(pd.DataFrame(rows).to_markdown(index=False, disable_numparse=True))] if rows else []
+
+
+def _range(interval: Sequence[float] | None) -> str:
+    return "–" if interval is None else "{:.3f} to {:.3f}".format(*interval)
 
 
 def _shared(members: Sequence[Cell], learners: int) -> set[str]:

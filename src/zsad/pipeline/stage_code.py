@@ -64,7 +64,7 @@ def _digests(params: Params) -> Iterator[tuple[str, dict[str, Any]]]:
     data = [EMBEDDED / "weights.safetensors", EMBEDDED / "open_clip_config.json"]
     yield "weights", _digest("weights", data=data)
     yield "backbones", _digest("backbones", grid={key: one.backbone_key for key, one in configurations.items()})
-    yield "score", _digest("score", INDEX)
+    yield "score", _digest("score", INDEX, grid=params.metrics.model_dump())
     yield "aggregate", _digest("aggregate", grid=_tables(params))
     models = {key: _models(params, one) for key, one in configurations.items()}
     yield "register", _digest("register", SERVED, grid=[list(params.sources), models])

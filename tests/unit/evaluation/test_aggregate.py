@@ -87,7 +87,8 @@ def test_leaderboard_csv(cells: None) -> None:
     aggregate(make_params())
     board = read_board()
     origin = ["method", "protocol", "source", "shots", "domain", "seeds", "n_images"]
-    assert list(board.columns) == [*origin, *METRICS, *(f"{metric}_sd" for metric in METRICS)]
+    bounds = [f"{metric}_{end}" for metric in METRICS for end in ("low", "high")]
+    assert list(board.columns) == [*origin, *METRICS, *(f"{metric}_sd" for metric in METRICS), *bounds]
     assert len(board) == 5  # the cell without meaning has no row
     assert board.loc[("cops", "wood"), "pixel_ap"] == pytest.approx(0.65)
     assert board.loc[("cops", "wood"), "pixel_ap_sd"] == pytest.approx(0.070711)
@@ -95,6 +96,37 @@ def test_leaderboard_csv(cells: None) -> None:
     assert board.loc[("clip_zero", "wood"), "pixel_ap_sd"] == 0
     text = Path("metrics/leaderboard.csv").read_text()
     assert text.splitlines()[3].startswith("cops,cops,strict,aux,0,scan,medical,2,10,,,,0.92")
+
+
+def test_intervals_over_pictures(cells: None) -> None:
+    """In the CSV's last columns and in a table of their own; cells of earlier versions have none."""
+    interval = {metric: [0.7, 0.875] for metric in METRICS}
+    write_cell(make_cell("cops", "steel", {0: 0.8, 1: 0.82}, interval=interval))
+    aggregate(make_params())
+    row = read_board().loc[("cops", "steel")]
+    assert (row["pixel_ap_low"], row["pixel_ap_high"]) == (0.7, 0.875)
+    assert read_board().loc[("cops", "wood")][["pixel_ap_low", "pixel_ap_high"]].isna().all()
+    table = Path("metrics/leaderboard.md").read_text().partition("95 % intervals over pictures")[2]
+    rows = [[field.strip() for field in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("|")]
+    assert rows[2:] == [["cops", "steel", *["0.700 to 0.875"] * 7]]
+
+
+def test_categories_csv(cells: None) -> None:
+    """A row a category and one a defect type, empty where undefined."""
+    values = dict.fromkeys(METRICS, 0.5)
+    cup = {"n_images": 9, "n_anomalous": 4, **values, "interval": dict.fromkeys(METRICS, [0.4, 0.6])}
+    cup["defects"] = {"dent": {"n_images": 4, **values, "pixel_ap": None}}
+    write_cell(make_cell("cops", "steel", {0: 0.8, 1: 0.82}, categories={"cup": cup}))
+    aggregate(make_params())
+    table = pd.read_csv("metrics/categories.csv", keep_default_na=False)
+    steel = table[(table["learner"] == "cops") & (table["dataset"] == "steel")]
+    assert list(zip(steel["category"], steel["defect_type"], steel["n_images"], strict=True)) == [
+        ("cup", "", 9),
+        ("cup", "dent", 4),
+    ]
+    assert list(steel["pixel_ap"]) == ["0.500000", ""]
+    assert list(steel["pixel_ap_high"]) == ["0.600000", ""]
+    assert len(table) == 6  # one category in each of the five cells with values, and the defect type
 
 
 def test_summary(cells: None) -> None:
