@@ -114,7 +114,7 @@ def test_intervals_over_pictures(cells: None) -> None:
 def test_categories_csv(cells: None) -> None:
     """A row a category and one a defect type, empty where undefined."""
     values = dict.fromkeys(METRICS, 0.5)
-    cup = {"n_images": 9, "n_anomalous": 4, **values, "interval": dict.fromkeys(METRICS, [0.4, 0.6])}
+    cup = {"n_images": 9, "n_anomalous": 4, **values, "interval": {metric: [0.4, 0.6] for metric in METRICS}}
     cup["defects"] = {"dent": {"n_images": 4, **values, "pixel_ap": None}}
     write_cell(make_cell("cops", "steel", {0: 0.8, 1: 0.82}, categories={"cup": cup}))
     aggregate(make_params())
