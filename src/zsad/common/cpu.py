@@ -2,8 +2,9 @@
 
 Training is chaotic: the last bit of a sum decides which minimum is found. Under `deterministic` a process therefore
 computes with one thread and with instructions that x86 processors share (AVX2), whatever this one could do besides.
-Measured on AVX-512 processors: matrix products are as fast that way, and a second thread brings a process 1.2 to 1.4
-times its speed where a second process brings nearly twice. Cores are used by running cells side by side.
+Measured on AVX-512 processors: matrix products are as fast that way on AMD's EPYC and take 1.1 to 1.6 times as long on
+an Intel Cascade Lake; and a second thread brings a process 1.2 to 1.4 times its speed where a second process brings
+nearly twice. Cores are used by running cells side by side.
 """
 
 import os
