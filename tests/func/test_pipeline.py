@@ -222,7 +222,7 @@ def test_a_killed_training_goes_on_and_ends_in_the_same_bytes(repo: Repo) -> Non
     assert not scratch.exists()
 
     command = ["dvc", "repro", "-f", "-s", "train@anomalyclip-demo_source"]
-    process = subprocess.Popen(command, cwd=repo.path, env=repo.environment, start_new_session=True)
+    process = subprocess.Popen(command, cwd=repo.path, env=repo.real_environment, start_new_session=True)
     deadline = time.monotonic() + 120
     while not list(scratch.glob("*/seed_1.pt")):
         assert process.poll() is None, "training ended before it could be killed"

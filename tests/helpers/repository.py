@@ -11,6 +11,7 @@ from pathlib import Path
 import yaml
 
 from tests.helpers import ROOT
+from tests.helpers.warm_commands import commands
 
 PARTS = ("dvc.yaml", "params.yaml", "pyproject.toml", "README.md", "profiles", "src", ".dvcignore", ".gitignore")
 SMALL = (  # every block that decides the pipeline, so that a profile applied to this checkout does not matter
@@ -33,6 +34,13 @@ class Repo:
 
     @property
     def environment(self) -> dict[str, str]:
+        """Of commands; `zsad` and `dvc` are forks of a process that has imported what they need."""
+        real = self.real_environment
+        return {**real, "PATH": f"{commands()}{os.pathsep}{real['PATH']}"}
+
+    @property
+    def real_environment(self) -> dict[str, str]:
+        """Of commands that start as a user's do."""
         binaries = Path(sys.executable).parent
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DVC_"))},

@@ -1,0 +1,165 @@
+"""`zsad` and `dvc` for functional tests, run in forks of a process that has imported what they spend seconds on.
+
+A functional test types dozens of commands, and each would import torch, DVC and MLflow anew: most of the suite's time.
+A server imports them once, but nothing of zsad. `commands()` is a folder with a `zsad` and a `dvc` to be put first on
+PATH; they hand arguments, environment, folder and standard streams to a fork of the server, and end with its exit code.
+Interrupts are passed on. A command that a test kills is to be started for real, since its fork would live on; so are
+those of the tests of starting up.
+"""
+
+import atexit
+import gc
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+
+IMPORTED = (
+    *(
+        "numpy",
+        "cv2",
+        "PIL.Image",
+        "pandas",
+        "scipy.special",
+        "sklearn.metrics",
+        "pydantic",
+        "rich.live",
+        "ruamel.yaml",
+    ),
+    *("torch", "torchvision", "open_clip", "safetensors.torch", "tqdm", "filelock", "requests", "psutil"),
+    *(
+        "mlflow",
+        "mlflow.pyfunc",
+        "mlflow.store.tracking.sqlalchemy_store",
+        "mlflow.store.model_registry.sqlalchemy_store",
+    ),
+    *("dvc.cli", "dvc.commands.repro", "dvc.commands.experiments.run", "dvc.repo", "dvc.api", "dvc.stage.cache"),
+)
+CLIENT = f"""#!{sys.executable} -SE
+import os, signal, socket, sys
+with socket.socket(socket.AF_UNIX) as server:
+    server.connect({{address!r}})
+    told = "\\0".join([os.getcwd(), {{name!r}}, str(len(sys.argv) - 1), *sys.argv[1:],
+                      *(f"{{{{key}}}}={{{{value}}}}" for key, value in os.environ.items())]).encode()
+    socket.send_fds(server, [len(told).to_bytes(8, "little")], [0, 1, 2])
+    server.sendall(told)
+    child = int(server.recv(16))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _: os.kill(child, number))
+    answer = server.recv(16)
+code = int(answer or 70)
+if code < 0:
+    signal.signal(-code, signal.SIG_DFL)
+    os.kill(os.getpid(), -code)
+sys.exit(code)
+"""
+
+
+@cache
+def commands() -> Path:
+    """The folder of the two commands; starts the server, which ends with this process."""
+    folder = Path(tempfile.mkdtemp(prefix="zsad_warm_"))
+    address = str(folder / "socket")
+    listening = socket.socket(socket.AF_UNIX)
+    listening.bind(address)
+    listening.listen(64)
+    for name in ("zsad", "dvc"):
+        (folder / name).write_text(CLIENT.format(address=address, name=name))
+        (folder / name).chmod(0o755)
+    from zsad.common.cpu import settings
+
+    environment = {**os.environ, **settings(deterministic=True, threads=1), "MLFLOW_DISABLE_TELEMETRY": "true"}
+    server = subprocess.Popen(
+        [sys.executable, __file__, str(listening.fileno())], pass_fds=[listening.fileno()], env=environment
+    )
+    listening.close()
+    atexit.register(server.kill)
+    return folder
+
+
+def serve(listening: socket.socket) -> None:
+    """Answer for ever; returns only in the fork that is to run a command."""
+    for name in IMPORTED:
+        __import__(name)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.freeze()  # forks share what is there
+    while True:
+        connection, _ = listening.accept()
+        if os.fork() == 0:
+            listening.close()
+            if os.fork() == 0:  # so that the server need not wait for it
+                return _attend(connection)
+            os._exit(0)
+        connection.close()
+        os.wait()
+
+
+def _attend(connection: socket.socket) -> None:
+    """Fork once more; the child returns, ready to run the command, and this process tells how it ended."""
+    size, streams, _, _ = socket.recv_fds(connection, 8, 3)
+    told = b""
+    while len(told) < int.from_bytes(size, "little"):
+        told += connection.recv(1 << 16)
+    child = os.fork()
+    if child:
+        connection.sendall(str(child).encode())
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        connection.sendall(str(status).encode())
+        os._exit(0)
+    connection.close()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    directory, name, count, *rest = told.decode(errors="surrogateescape").split("\0")
+    arguments, variables = rest[: int(count)], rest[int(count) :]
+    os.chdir(directory)
+    os.environ.clear()
+    os.environ.update(variable.partition("=")[::2] for variable in variables)
+    sys.argv = [name, *arguments]
+    sys.path[:] = [*filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)), *sys.path[1:]]
+
+
+def run() -> int:
+    """The command that `sys.argv` names."""
+    if sys.argv[0] == "dvc":
+        from dvc.cli import main as dvc
+
+        return dvc(sys.argv[1:])
+    if sys.argv[1:2] == ["repro"]:
+        _fork_workers_from_here()
+    from zsad.cli.main import main as zsad
+
+    return zsad()
+
+
+def _fork_workers_from_here() -> None:
+    """Stages of the grid are forks of this process, which is as warm as the one that they are forked from else."""
+    import multiprocessing
+
+    from zsad.pipeline.grid import executors
+
+    class Here(executors.Nursery):
+        def __init__(self, *_: str) -> None:
+            self.context, self.ready = multiprocessing.get_context("fork"), True
+
+        def open(self) -> None:
+            pass
+
+    executors.Nursery = Here  # type: ignore[misc]
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])))
+    try:
+        code = run()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code or 0)  # taking the imported modules down would take a second
