@@ -16,6 +16,7 @@ from zsad.evaluation.accepted import accept, read_accepted
 from zsad.evaluation.metrics.bootstrap import Draws
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.regressions import (
+    SLACK,
     Cells,
     Change,
     Name,
@@ -58,8 +59,8 @@ def gate(params: Params, against: str) -> Verdict:
 
 
 def _draws(params: Params, commit: str, changes: Sequence[Change], before: Cells, after: Cells) -> dict[Name, Draws]:
-    """Draws of pictures for the configurations of which a number fell: only there can the pictures decide anything."""
-    fallen = {change.learner for change in changes if change.fell}
+    """Draws of pictures for the configurations with a drop beyond its tolerance: only there do they matter."""
+    fallen = {change.learner for change in changes if change.excess > SLACK}
     names = [name for name in before if name[0] in fallen]
     if not names:
         return {}
