@@ -1,4 +1,7 @@
-"""The `aggregate` stage: result cells → leaderboard (CSV and Markdown) and summary. Tables are pandas' work."""
+"""The `aggregate` stage: result cells → leaderboard (CSV and Markdown) and summary. Tables are pandas' work.
+
+On published sets also vs_published.csv, which the pipeline does not ask for: a demo has none.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +15,7 @@ from zsad.config.params import Params
 from zsad.evaluation.leaderboard import markdown
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.metrics.summaries import mean_of, undefined_in
+from zsad.evaluation.published.beside import COLUMNS, beside
 from zsad.evaluation.results import Cell, expected_cells, read_cell, rounded
 
 TABLES = Path("metrics")
@@ -24,12 +28,26 @@ def aggregate(params: Params, tables: Path = TABLES) -> None:
     cells = [read_cell(key, dataset, tables / "cells") for key, dataset in expected_cells(params)]
     scored = [cell for cell in cells if not cell["reason"]]
     frame = pd.DataFrame([_row(cell) for cell in scored], columns=_columns())
-    write_text(tables / "leaderboard.csv", frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
+    write_text(tables / "leaderboard.csv", _csv(frame))
     write_text(tables / "leaderboard.md", markdown(cells, _demo(params), _imported(params)))
     write_json(
         tables / "summary.json",
         {key: summary([c for c in scored if c["learner"] == key]) for key in params.configurations},
     )
+    _write_beside_published(params, scored, tables / "vs_published.csv")
+
+
+def _write_beside_published(params: Params, cells: Sequence[Cell], path: Path) -> None:
+    """Ours, theirs and the gap; no file where no cell has a published figure beside it."""
+    rows = [each.row for each in beside(params, cells)]
+    if rows:
+        write_text(path, _csv(pd.DataFrame(rows, columns=COLUMNS)))
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    return str(frame.to_csv(index=False, float_format="%.6f", lineterminator="\n"))
 
 
 def _demo(params: Params) -> list[str]:

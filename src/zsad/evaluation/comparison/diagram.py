@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 WIDTH, ROW, TOP = 8.0, 0.3, 1.1  # inches
 COLOUR = "#2f6db3"
+INK = "currentColor"  # black alone, the text's colour within a page
 
 
 def diagram(test: RankTest) -> str:
@@ -24,7 +25,7 @@ def diagram(test: RankTest) -> str:
         _draw(figure.add_axes((0.24, 0.02, 0.52, 0.9)), test)
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Title": test.metric})
-    return file.getvalue()
+    return file.getvalue().replace("#000000", INK)
 
 
 def _draw(axes: "Axes", test: RankTest) -> None:
@@ -45,7 +46,7 @@ def _draw(axes: "Axes", test: RankTest) -> None:
 
 
 def _critical_difference(axes: "Axes", test: RankTest) -> None:
-    end = 1 + test.critical_difference
+    end = min(1 + test.critical_difference, len(test.mean_ranks))  # no two ranks are further apart
     axes.plot([1, end], [-1.5, -1.5], color=COLOUR, lw=2, clip_on=False)
     text = f"critical difference {test.critical_difference:.2f} (Nemenyi, {ALPHA}, {len(test.datasets)} datasets)"
     axes.text(1, -1.7, text, ha="left", va="bottom", fontsize=9)
