@@ -25,7 +25,7 @@ def diagram(test: RankTest) -> str:
         _draw(figure.add_axes((0.24, 0.02, 0.52, 0.9)), test)
         file = io.StringIO()
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Title": test.metric})
-    return file.getvalue().replace("#000000", INK)
+    return file.getvalue().replace("#000000", INK).replace("<text ", f'<text fill="{INK}" ')
 
 
 def _draw(axes: "Axes", test: RankTest) -> None:
