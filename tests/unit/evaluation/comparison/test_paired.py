@@ -108,6 +108,15 @@ def test_only_categories_that_both_have_are_compared() -> None:
     assert difference(METRIC, [(cup, nut)]) is None
 
 
+def test_the_coarser_bins_of_the_draws_move_nothing() -> None:
+    """Draws are by fewer bins than values, so draw 0 need not be the value: all draws move by what it is off."""
+    a, b = (scores(np.random.default_rng(seed), 1.0) for seed in (10, 11))
+    exact, coarse = ((side([a]), side([b])) for _ in range(2))
+    coarse[0].categories["cup"].draws[METRIC][:] += 0.02
+    assert compared(coarse).pictures.interval == pytest.approx(compared(exact).pictures.interval)
+    assert compared(coarse).pictures.p == compared(exact).pictures.p
+
+
 def test_draws_that_leave_a_metric_without_meaning_are_left_out() -> None:
     a = side([scores(np.random.default_rng(7), 1.0)])
     b = side([scores(np.random.default_rng(8), 1.0)])
