@@ -1,4 +1,4 @@
-"""`zsad score`, `aggregate`, `gate`: metrics, tables, and whether they got worse."""
+"""`zsad score`, `aggregate`, `compare`, `gate`: metrics, tables, who is better, and whether they got worse."""
 
 import argparse
 from pathlib import Path
@@ -10,6 +10,14 @@ def add_commands(commands: Commands) -> None:
     """The commands of evaluation."""
     add_command(commands, "score", _score, "predictions + masks → metrics/cells/KEY/DATASET.json", "key", "dataset")
     add_command(commands, "aggregate", _aggregate, "cells → leaderboard and summary")
+    better = add_command(commands, "compare", _compare, "is one configuration better than another, and how sure")
+    better.add_argument("keys", nargs="*", metavar="KEY", help="two configurations, or several by rank (all)")
+    better.add_argument("--dataset", metavar="D", help="of two: on this dataset alone (all that both have)")
+    better.add_argument("--metric", action="append", default=[], metavar="M", help="may stand several times (all)")
+    better.add_argument("--json", type=Path, metavar="FILE", help="also write everything as JSON")
+    better.add_argument(
+        "--diagram", type=Path, metavar="FILE", help="critical-difference diagram as SVG, of one metric"
+    )
     gate = add_command(
         commands, "gate", _gate, "compare metrics with a git revision: passed 0, regressed 1, cannot compare 2"
     )
@@ -43,6 +51,14 @@ def _aggregate(_: argparse.Namespace) -> None:
     from zsad.evaluation.aggregate import aggregate
 
     aggregate(load_params())
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    params = stage_params()
+    from zsad.evaluation.comparison.compare import compare
+    from zsad.evaluation.comparison.output import tell
+
+    tell(compare(params, arguments.keys, arguments.dataset, arguments.metric), arguments.json, arguments.diagram)
 
 
 def _gate(arguments: argparse.Namespace) -> int:

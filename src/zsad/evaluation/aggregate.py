@@ -1,4 +1,4 @@
-"""The `aggregate` stage: result cells → leaderboard, categories and summary. Tables are pandas' work."""
+"""The `aggregate` stage: cells → leaderboard, categories, summary, published figures. Tables are pandas' work."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +12,7 @@ from zsad.config.params import Params
 from zsad.evaluation.leaderboard import markdown
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.metrics.summaries import mean_of, undefined_in
+from zsad.evaluation.published.beside import COLUMNS, beside
 from zsad.evaluation.results import Cell, expected_cells, read_cell, rounded
 
 TABLES = Path("metrics")
@@ -32,6 +33,8 @@ def aggregate(params: Params, tables: Path = TABLES) -> None:
         tables / "summary.json",
         {key: summary([c for c in scored if c["learner"] == key]) for key in params.configurations},
     )
+    published = pd.DataFrame([each.row for each in beside(params, scored)], columns=COLUMNS)
+    _write_csv(tables / "vs_published.csv", published)
 
 
 def _write_csv(path: Path, frame: pd.DataFrame) -> None:

@@ -47,6 +47,7 @@ APART = (  # decides no result:
 DEMO = "zsad_synthetic.demo"
 EMBEDDED = SOURCE / "zsad/clip/embedded"
 CATALOGUE = SOURCE / "zsad/datasets/entries"
+FIGURES = SOURCE / "zsad/evaluation/published/figures.yaml"
 SERVED = "zsad.tracking.serving"
 INDEX = ENTRIES["index"]  # `score` reads what indexing says of labels, which predictions do not carry
 
@@ -65,7 +66,8 @@ def _digests(params: Params) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "weights", _digest("weights", data=data)
     yield "backbones", _digest("backbones", grid={key: one.backbone_key for key, one in configurations.items()})
     yield "score", _digest("score", INDEX, grid=params.metrics.model_dump())
-    yield "aggregate", _digest("aggregate", grid=_tables(params))
+    official = any(block.kind == "official" for block in params.datasets.values())
+    yield "aggregate", _digest("aggregate", data=[FIGURES] if official else [], grid=_tables(params))
     models = {key: _models(params, one) for key, one in configurations.items()}
     yield "register", _digest("register", SERVED, grid=[list(params.sources), models])
     for key, block in params.datasets.items():

@@ -30,6 +30,8 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("predict nothing.safetensors photos/", "nothing.safetensors: no such file"),
         ("score cops demo_texture", "run `dvc repro"),
         ("aggregate", "metrics/cells/clip_zero/demo_source.json: not found; run `dvc repro`"),
+        ("compare cops", "compare: name two different configurations or more"),
+        ("compare cops faprompt", "data/manifests/demo_source: no manifest of demo_source; run `dvc repro"),
         ("profile apply nothing.yaml", "nothing.yaml: no such file"),
     ],
 )
