@@ -11,7 +11,7 @@ from zsad.config.params import Params
 from zsad.evaluation.comparison.delong import DeLong, combined, delong
 from zsad.evaluation.comparison.paired import Difference, Side, difference, shared_categories
 from zsad.evaluation.comparison.ranks import ALPHA, least_wilcoxon, wilcoxon
-from zsad.evaluation.comparison.sides import Stored, stored, unlike
+from zsad.evaluation.comparison.sides import LEAST, Stored, stored, unlike
 from zsad.evaluation.seed_noise import holm
 
 
@@ -76,7 +76,11 @@ def compare_two(params: Params, a: str, b: str, datasets: Sequence[str], metrics
         differences=found,
         adjusted=dict(zip((each.metric for each in found), adjusted.tolist(), strict=True)),
         wilcoxon={each.metric: _over_datasets(each.metric, by_dataset) for each in found} if len(pairs) > 1 else {},
-        left_out=(*left_out.values(), *_categories_left_out(sides, metrics)),
+        left_out=(
+            *left_out.values(),
+            *_categories_left_out(sides, metrics),
+            *(_without_delong(sides, by_dataset) if "image_auroc" in metrics else []),
+        ),
         remarks=tuple(unlike([x.info for x, _ in pairs.values()], [y.info for _, y in pairs.values()])),
     )
 
@@ -120,4 +124,15 @@ def _categories_left_out(sides: dict[str, tuple[Side, Side]], metrics: Sequence[
         lacking = [c for c in a.categories if c not in shared]
         if shared and lacking:
             lines.append(f"{name}: without {', '.join(lacking)}, for which one of the two has no number")
+    return lines
+
+
+def _without_delong(sides: dict[str, tuple[Side, Side]], datasets: dict[str, OnDataset]) -> list[str]:
+    """Categories whose AUROC DeLong cannot judge, so that its mean is over fewer."""
+    lines = []
+    for name, (a, b) in sides.items():
+        shared = shared_categories(a.categories, b.categories, "image_auroc")
+        if lacking := [c for c in shared if c not in datasets[name].delong_by_category]:
+            few = f"fewer than {LEAST} normal or {LEAST} anomalous pictures"
+            lines.append(f"{name}: DeLong without {', '.join(lacking)}: {few}")
     return lines

@@ -97,6 +97,15 @@ def test_a_category_that_one_has_not_is_left_out(place: Path) -> None:
     assert list(result.datasets["wood"].delong_by_category) == ["cup"]
 
 
+def test_a_category_with_one_anomalous_picture_has_an_auroc_and_no_delong(place: Path) -> None:
+    params = make_params(["wood"])
+    write_grid(params, STRENGTHS, pictures=3)
+    result = two(params, ["cops", "faprompt"], metrics=["image_auroc"])
+    assert result.datasets["wood"].delong is None
+    assert result.left_out == ("wood: DeLong without cup, nut: fewer than 2 normal or 2 anomalous pictures",)
+    assert "DeLong, image" not in markdown(result)
+
+
 def test_unlike_configurations_are_flagged(place: Path) -> None:
     params = make_params(["wood"])
     write_grid(params, STRENGTHS)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from zsad.evaluation.comparison.delong import combined, delong, placements
 
@@ -34,8 +35,6 @@ def test_as_all_pairs_counted_one_by_one() -> None:
     contrast = np.array([1, -1])
     assert found.se**2 == pytest.approx(contrast @ covariance @ contrast)
     assert found.z == pytest.approx((auroc[0] - auroc[1]) / found.se)
-    from scipy.stats import norm
-
     assert found.p == pytest.approx(2 * norm.sf(abs(found.z)))
 
 

@@ -106,6 +106,10 @@ def test_only_categories_that_both_have_are_compared() -> None:
     both = Side({**cup.categories, **nut.categories}, chance=True)
     assert compared((both, cup)).difference == pytest.approx(0)
     assert difference(METRIC, [(cup, nut)]) is None
+    without = Category([0], {0: {METRIC: None}})  # of a few-shot configuration that could not be adapted to it
+    for a, b in ((both, Side({**cup.categories, "nut": without}, chance=True)), (both, cup)):
+        assert compared((a, b)).difference == pytest.approx(0)
+        assert compared((b, a)).difference == pytest.approx(0)
 
 
 def test_the_coarser_bins_of_the_draws_move_nothing() -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 from zsad.evaluation.comparison.diagram import diagram
 from zsad.evaluation.comparison.ranks import (
@@ -68,6 +69,13 @@ def test_wilcoxon_pairs_are_corrected_by_holm(example) -> None:
     by_hand = np.minimum(1, np.maximum.accumulate(raw * np.arange(len(raw), 0, -1)))
     assert np.sort([pair.adjusted for pair in example.pairs]) == pytest.approx(by_hand)
     assert len(example.pairs) == 6
+
+
+def test_demsars_example_of_wilcoxon(example) -> None:
+    """Section 3.1.3: C4.5 against C4.5+m; two zeros are shared out, T = 12, z = (12 − 52.5) / √253.75 = −2.54."""
+    (pair,) = [pair for pair in example.pairs if {pair.a, pair.b} == {"C4.5", "C4.5+m"}]
+    assert pair.p == pytest.approx(2 * norm.sf(40.5 / 253.75**0.5), abs=1e-4)
+    assert wilcoxon(TABLE_6[:, 1] - TABLE_6[:, 0]) == pytest.approx(pair.p)
 
 
 def test_wilcoxon_by_hand() -> None:
