@@ -10,7 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 .DEFAULT_GOAL := help
 
 help:                     ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 repro: .venv/ready        ## the main job on the embedded demo: train, predict, score, aggregate, register
 	zsad repro
@@ -48,8 +48,8 @@ pull: .venv/ready         ## what DVC's remote holds of this revision, if there 
 
 gate: .venv/ready         ## the metrics here against those of a Git revision: make gate AGAINST=origin/main
 	@mkdir -p reports
-	@zsad gate --against $(AGAINST) --json reports/gate.json --junit reports/gate.xml > reports/gate.md; \
-	  code=$$?; cat reports/gate.md; exit $$code
+	@zsad gate --against $(AGAINST) --json reports/gate.json --junit reports/gate.xml --explain reports/explained \
+	  > reports/gate.md; code=$$?; cat reports/gate.md; exit $$code
 
 links: .venv/ready        ## whether the addresses of the catalogue of datasets still answer
 	python -m tests.helpers.catalogue_links
