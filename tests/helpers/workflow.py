@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from tests.helpers import ROOT
+from tests.helpers.warm_commands import commands
 
 FOLDER = ROOT / ".github/workflows"
 SHELL = ("bash", "--noprofile", "--norc", "-eo", "pipefail", "-c")  # of `shell: bash`
@@ -87,9 +88,9 @@ def _filled(text: str, context: Mapping[str, str]) -> str:
 
 
 def lay_environment(folder: Path) -> None:
-    """A checkout's .venv that is ready: the interpreter that runs the tests."""
+    """A checkout's .venv that is ready: commands as functional tests have them."""
     (folder / ".venv").mkdir()
-    (folder / ".venv/bin").symlink_to(Path(sys.executable).parent)
+    (folder / ".venv/bin").symlink_to(commands())
     (folder / ".venv/ready").touch()
 
 
