@@ -57,7 +57,7 @@ links: .venv/ready        ## whether the addresses of the catalogue of datasets 
 audit:                    ## known vulnerabilities of the packages in requirements.lock
 	$(PYTHON) -m venv .venv/audit
 	.venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
-	.venv/audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip
+	.venv/audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip --strict
 
 docs: .venv/ready         ## tables of settings in docs/methods, from the code; the picture of the README, from the demo
 	python -m tests.helpers.method_pages

@@ -119,10 +119,11 @@ def test_a_bad_change_fails_and_says_what_was_lost(drill: Drill) -> None:
     assert "## Metric gate: regressed" in outcome.summary
     assert "| **regressed** | clip_zero | mean of " in outcome.summary
     assert "mean_patch" not in outcome.summary
+    assert "- image_auroc by category: " in outcome.summary
+    assert list((drill.root / "ci/reports/explained").rglob("*.png"))
     assert (drill.verdict()["verdict"], drill.verdict()["exit_code"]) == ("regressed", 1)
     suite = ET.parse(drill.root / "ci/reports/gate.xml").getroot()
     assert {case.get("classname") for case in suite.iter("testcase") if list(case)} == {"gate.clip_zero"}
-    print(outcome.summary)
 
 
 def test_the_comment_is_written_once_and_then_anew(drill: Drill) -> None:
@@ -202,4 +203,3 @@ def test_the_run_of_another_processor_passes(drill: Drill) -> None:
     assert re.search(r"^\[\d+/\d+\] train@mean_patch-demo_source: ", outcome.output, re.MULTILINE)
     moved = {change["learner"] for change in drill.verdict()["changes"] if change["change"]}
     assert moved == {"mean_patch"}
-    print(outcome.summary)
