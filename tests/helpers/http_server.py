@@ -84,21 +84,24 @@ class _Handler(BaseHTTPRequestHandler):
             return
         body = file.body if answer.body is None else answer.body
         headers = {"ETag": file.etag, "Last-Modified": file.modified}
-        first = self._first_byte(file)
+        first, last = self._asked_for(file, len(body))
         if first is not None and first >= len(body):
             self._send(416, b"", {"Content-Range": f"bytes */{len(body)}", "Content-Length": "0"}, answer)
             return
-        status, rest = (200, body) if first is None else (206, body[first:])
+        status, rest = (200, body) if first is None else (206, body[first : last + 1])
         if first is not None:
-            headers["Content-Range"] = f"bytes {first}-{len(body) - 1}/{len(body)}"
+            headers["Content-Range"] = f"bytes {first}-{last}/{len(body)}"
         if file.length:
             headers["Content-Length"] = str(len(rest))
         self._send(status, rest, {**headers, **answer.headers}, answer)
 
-    def _first_byte(self, file: File) -> int | None:
-        match = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+    def _asked_for(self, file: File, size: int) -> tuple[int | None, int]:
+        """First and last byte of the range; the first is None where the whole file is to be sent."""
+        match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
         fresh = self.headers.get("If-Range") in (None, file.etag, file.modified)
-        return int(match[1]) if match and file.ranges and fresh else None
+        if not (match and file.ranges and fresh):
+            return None, size - 1
+        return int(match[1]), min(int(match[2] or size), size - 1)
 
     def _send(self, status: int, body: bytes, headers: Mapping[str, str], answer: Answer) -> None:
         self.send_response(status)
