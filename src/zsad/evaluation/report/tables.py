@@ -1,0 +1,140 @@
+"""The tables of a report, as values that the page shows and sorts by."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from zsad.evaluation.leaderboard import SHORT, over_datasets
+from zsad.evaluation.metrics.bootstrap import interval
+from zsad.evaluation.metrics.names import METRICS
+from zsad.evaluation.report.differences import AllDraws
+from zsad.evaluation.report.material import Material, Track
+from zsad.evaluation.results import Cell
+
+ABSENT = "–"
+
+
+class Value(NamedTuple):
+    """What stands in a table: text, what it is sorted by, what stands below it, and whether it is the column's best."""
+
+    text: str
+    key: float | str = ""
+    note: str = ""
+    best: bool = False
+
+
+class Table(NamedTuple):
+    """A caption, the columns, and rows of as many values; a column of numbers is sorted downwards first."""
+
+    caption: str
+    columns: list[str]
+    rows: list[list[Value]]
+
+
+def datasets_table(track: Track, dataset: str, material: Material) -> Table:
+    """All seven metrics of every learner on one dataset."""
+    cells = track.on(dataset)
+    rows = [[*_head(cell, material), *_numbers(cell["mean"], cell["sd"], cell["interval"])] for cell in cells]
+    domain = cells[0]["domain"]
+    caption = f"{track.name} on {dataset}" + (f" (domain {domain})" if domain != dataset else "")
+    return Table(caption, _columns(), _with_best(rows))
+
+
+def means_table(track: Track, material: Material, draws: AllDraws) -> Table | None:
+    """Means over the datasets that every learner of the track was scored on; None for fewer than two."""
+    counts = {dataset: len(track.on(dataset)) for dataset in track.datasets}
+    shared = [dataset for dataset, count in counts.items() if count == len(track.learners)]
+    if len(shared) < 2:
+        return None
+    rows = []
+    for learner in track.learners:
+        cells = [track.of(learner)[dataset] for dataset in shared]
+        mean, sd = over_datasets(cells)
+        rows.append([*_head(cells[0], material), *_numbers(mean, sd, _mean_intervals(cells, mean, draws))])
+    names = ", ".join(shared)
+    return Table(f"{track.name}: means over the {len(shared)} shared datasets ({names})", _columns(), _with_best(rows))
+
+
+def _mean_intervals(cells: Sequence[Cell], mean: Mapping[str, float | None], draws: AllDraws) -> dict[str, Any]:
+    """95 % intervals of means over cells whose draws are at hand."""
+    own = [draws.get((cell["learner"], cell["dataset"]), {}) for cell in cells]
+    known = [m for m in METRICS if mean[m] is not None and all(m in one for one in own)]
+    return {m: interval(np.mean([one[m] for one in own], axis=0), mean[m] or 0.0) for m in known}
+
+
+def parts_table(material: Material, dataset: str, metric: str, part: str) -> Table | None:
+    """One metric of every learner by `part` (category, defect) of a dataset; None where nothing has a value."""
+    cells = {cell["learner"]: cell for cell in material.cells if cell["dataset"] == dataset and not cell["reason"]}
+    values = {learner: _parts(cell, part) for learner, cell in cells.items()}
+    names = sorted({name for one in values.values() for name in one})
+    rows = [
+        [Value(name, name), *(_plain(one.get(name, {}).get(metric)) for one in values.values())] for name in names
+    ]
+    if not any(value.text != ABSENT for row in rows for value in row[1:]):
+        return None
+    title = {"category": "category", "defect": "defect type, its pictures beside all normal ones"}[part]
+    columns = ["category" if part == "category" else "defect type", *values]
+    return Table(f"{SHORT[metric]} on {dataset} by {title}", columns, _with_best_of_row(rows))
+
+
+def _parts(cell: Cell, part: str) -> dict[str, Mapping[str, Any]]:
+    categories = cell["categories"]
+    if part == "category":
+        return dict(categories)
+    return {f"{name}/{kind}": v for name, one in categories.items() for kind, v in one.get("defects", {}).items()}
+
+
+def cost_table(caption: str, rows: Sequence[Mapping[str, Any]]) -> Table | None:
+    """A table of measurements; None where nothing was measured. Numbers that a row lacks are not measured there."""
+    if not rows:
+        return None
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return Table(caption, columns, [[_measured(row.get(name)) for name in columns] for row in rows])
+
+
+def _measured(value: object) -> Value:
+    if value is None:
+        return Value("not measured", "")
+    if isinstance(value, int | float):
+        return Value(f"{value:,.1f}" if value < 100 else f"{value:,.0f}", value)
+    return Value(str(value), str(value))
+
+
+def _columns() -> list[str]:
+    return ["learner", "protocol", "source", "seeds", *SHORT.values()]
+
+
+def _head(cell: Cell, material: Material) -> list[Value]:
+    shown = material.shown(cell["learner"])
+    names = [Value(name, name) for name in (shown, cell["protocol"], cell["source"] or ABSENT)]
+    return [*names, Value(str(len(cell["seeds"])), len(cell["seeds"]))]
+
+
+def _numbers(mean: Mapping[str, Any], sd: Mapping[str, Any], intervals: Mapping[str, Any]) -> list[Value]:
+    found = []
+    for metric in METRICS:
+        value, spread, limits = mean.get(metric), sd.get(metric), intervals.get(metric)
+        text = ABSENT if value is None else f"{value:.3f}" + ("" if spread is None else f" ± {spread:.3f}")
+        note = f"{limits[0]:.3f} to {limits[1]:.3f}" if limits else ""
+        found.append(Value(text, "" if value is None else value, note))
+    return found
+
+
+def _plain(value: float | None) -> Value:
+    return Value(ABSENT) if value is None else Value(f"{value:.3f}", value)
+
+
+def _with_best(rows: Sequence[list[Value]]) -> list[list[Value]]:
+    """The highest number of each metric's column marked; of protocol `strict`, which alone competes."""
+    columns = range(len(rows[0]) - len(METRICS), len(rows[0]))
+    eligible = [row for row in rows if row[1].text == "strict"]
+    tops = {c: max((row[c].key for row in eligible if row[c].key != ""), default=None) for c in columns}
+    return [[v._replace(best=c in tops and row in eligible and v.key == tops[c]) for c, v in enumerate(row)] for row in rows]
+
+
+def _with_best_of_row(rows: Sequence[list[Value]]) -> list[list[Value]]:
+    tops = [max((value.key for value in row[1:] if value.key != ""), default=None) for row in rows]
+    return [[row[0], *(v._replace(best=v.key == top) for v in row[1:])] for row, top in zip(rows, tops, strict=True)]
+
+

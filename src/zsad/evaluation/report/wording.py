@@ -1,0 +1,130 @@
+"""The summary in words. Every sentence follows from a ranking; nothing is known here that the numbers do not say."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from zsad.evaluation.report.differences import PAIRED, Difference, Ranking
+from zsad.evaluation.report.material import Material, Track
+
+TITLES = {
+    "image_auroc": "image AUROC",
+    "image_ap": "image AP",
+    "image_f1max": "image F1-max",
+    "pixel_auroc": "pixel AUROC",
+    "pixel_ap": "pixel AP",
+    "pixel_f1max": "pixel F1-max",
+    "pixel_aupro": "AUPRO",
+}
+HEADLINES = ("image_auroc", "pixel_aupro")  # finding anomalous pictures; showing where
+Rank = Callable[[Track, str, Sequence[str]], Ranking | None]
+
+
+class Line(NamedTuple):
+    """One finding: where it holds, and a sentence."""
+
+    where: str
+    text: str
+
+
+def summary(material: Material, rank: Rank) -> list[tuple[str, list[Line]]]:
+    """[(name of the track, what is found in it)]: overall first, then by domain."""
+    found = []
+    for track in material.tracks:
+        strict = track.strict
+        lines = [*_overall(strict, rank), *_by_domain(strict, rank), *_left_aside(track)]
+        found.append((track.name, lines))
+    return found
+
+
+def _overall(track: Track, rank: Rank) -> list[Line]:
+    if len(domains(track)) < 2:
+        return []
+    rankings = [rank(track, metric, track.datasets) for metric in HEADLINES]
+    lines = [
+        Line(f"all {len(one.datasets)} shared datasets", sentence(one))
+        for one in rankings
+        if one and len(one.datasets) > 1
+    ]
+    return lines + _unanimity(track, rank)
+
+
+def _unanimity(track: Track, rank: Rank) -> list[Line]:
+    """Whether one configuration leads in every domain."""
+    lines = []
+    for metric in HEADLINES:
+        found = [rank(track, metric, names) for names in domains(track).values()]
+        best = list(dict.fromkeys(one.best for one in found if one))
+        count = sum(one is not None for one in found)
+        if count > 1:
+            who = f"{best[0]} leads in each of the {count} domains" if len(best) == 1 else _many(best, count)
+            lines.append(Line("across domains", f"In {TITLES[metric]} {who}."))
+    return lines
+
+
+def _many(best: Sequence[str], count: int) -> str:
+    return f"no learner leads in all {count} domains; the leaders are {listed(best)}"
+
+
+def _by_domain(track: Track, rank: Rank) -> list[Line]:
+    lines = []
+    for domain, names in domains(track).items():
+        found = [rank(track, metric, names) for metric in HEADLINES]
+        lines += [Line(domain, sentence(one)) for one in found if one]
+        if not any(found):
+            lines.append(Line(domain, _alone(track, names)))
+    return lines
+
+
+def _alone(track: Track, datasets: Sequence[str]) -> str:
+    scored = list(dict.fromkeys(cell["learner"] for name in datasets for cell in track.on(name)))
+    if len(scored) == 1:
+        return f"Only {scored[0]} was scored on {listed(datasets)}, so there is nothing to compare."
+    return f"No headline metric has a value for every learner on {listed(datasets)}, so nothing is compared."
+
+
+def _left_aside(track: Track) -> list[Line]:
+    paper = [learner for learner in track.learners if learner not in track.strict.learners]
+    if not paper:
+        return []
+    return [
+        Line("protocol", f"{listed(paper)}: protocol `paper` may choose from the target, so it competes with nobody here.")
+    ]
+
+
+def sentence(one: Ranking) -> str:
+    """Who is best, by how much, and from whom it can and cannot be told apart."""
+    title, second = TITLES[one.metric], one.ahead[0]
+    head = f"{one.best} has the highest {title}, {one.means[one.best]:.3f}"
+    if second.low is None:
+        return f"{head}, before {second.other} by {second.value:.3f}; how sure that is, nothing here tells."
+    sure = [difference.other for difference in one.ahead if difference.is_sure]
+    if not one.unsure:
+        return f"{head}, and is better than every other: before {_margin(second)}{_basis(one)}."
+    apart = f"; it is better than {listed(sure)}" if sure else ""
+    return (
+        f"{head}, but {listed(one.unsure)} cannot be told apart from it (before {_margin(second)}){apart}{_basis(one)}."
+    )
+
+
+def _margin(difference: Difference) -> str:
+    return f"{difference.other} by {difference.value:.3f} [{difference.low:.3f}, {difference.high:.3f}]"
+
+
+def _basis(one: Ranking) -> str:
+    """What the intervals cover, where that is not the usual."""
+    others = list(dict.fromkeys(difference.by for difference in one.ahead if difference.by != PAIRED))
+    return f" (intervals by {listed(others)})" if others else ""
+
+
+def domains(track: Track) -> dict[str, list[str]]:
+    """{domain: its datasets}."""
+    found: dict[str, list[str]] = {}
+    for cell in track.scored:
+        if cell["dataset"] not in found.setdefault(cell["domain"], []):
+            found[cell["domain"]].append(cell["dataset"])
+    return found
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
