@@ -1,4 +1,4 @@
-"""What trainings and predictions cost, as far as it was measured: from journals, and from the runner's notes of stages."""
+"""What trainings and predictions cost, as far as it was measured: from journals, and the runner's notes of stages."""
 
 from collections.abc import Iterator
 from statistics import median

@@ -31,7 +31,7 @@ def bars(cells: Sequence[Cell], metric: str, series: Mapping[str, int]) -> Marku
         axes = chart.axes
         for place, cell in enumerate(known):
             value, interval = cell["mean"][metric], cell["interval"].get(metric)
-            axes.barh(place, value, height=0.68, color=colour(series[cell["learner"]]))
+            axes.barh(place, value, height=0.68, color=colour(series[cell["learner"]]), alpha=0.6)
             if interval:
                 axes.plot(interval, [place, place], color=INK, linewidth=1.1, solid_capstyle="butt")
             axes.text(1.02, place, f"{value:.3f}", va="center")
@@ -42,7 +42,9 @@ def bars(cells: Sequence[Cell], metric: str, series: Mapping[str, int]) -> Marku
     return chart.svg
 
 
-def curves(found: Mapping[str, Mapping[str, Curve]], kind: str, dataset: str, series: Mapping[str, int]) -> Markup | None:
+def curves(
+    found: Mapping[str, Mapping[str, Curve]], kind: str, dataset: str, series: Mapping[str, int]
+) -> Markup | None:
     """One kind of curve on one dataset, found {learner: {kind: curve}}; None where no learner has it."""
     known = {learner: kinds[kind] for learner, kinds in found.items() if kind in kinds}
     if not known:

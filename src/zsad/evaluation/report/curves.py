@@ -125,8 +125,7 @@ def _rising(negatives: Floats, gains: Floats, total: float, rates: Floats) -> Fl
     """Share of gains at each rate, linear between thresholds; where the curve is upright, its upper end."""
     x = np.append(0.0, np.cumsum(negatives) / negatives.sum())
     y = np.append(0.0, np.cumsum(gains) / total)
-    last = np.append(np.diff(x) > 0, True)
-    return np.interp(rates, x[last], y[last])
+    return np.interp(rates, x, y)
 
 
 def _precision(counts: Counts, recalls: Floats) -> Floats:

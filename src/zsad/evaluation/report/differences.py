@@ -29,7 +29,7 @@ AllDraws = Mapping[tuple[str, str], Draws]
 
 
 class Difference(NamedTuple):
-    """Best minus other in one metric, with its interval; `by` tells what the interval covers. low and high may be None."""
+    """Best minus other in one metric, and its interval, None where unknown; `by`: what the interval covers."""
 
     other: str
     value: float
@@ -138,5 +138,3 @@ def _picture_variance(
     if any(error is None for error in errors):
         return None, NOTHING
     return sum(error**2 for error in errors) / len(best) ** 2, UNPAIRED
-
-

@@ -8,7 +8,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -21,7 +21,7 @@ INK, FAINT, NORMAL, ANOMALOUS = "#000001", "#000002", "#000003", "#000004"
 VARIABLES = {INK: "--ink", FAINT: "--line", NORMAL: "--normal", ANOMALOUS: "--anomalous"}
 SERIES = 10  # colours of learners; from the eleventh on they come again, dashed otherwise
 DASHES = ("solid", (0, (4, 1.5)), (0, (1, 1)))
-STYLE = {
+STYLE: dict[Any, Any] = {  # matplotlib's stubs want literal names
     "svg.fonttype": "none",
     "font.size": 8,
     "text.color": INK,
@@ -68,7 +68,7 @@ def drawing(label: str, width: float, height: float) -> Iterator[Drawing]:
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    with rc_context({**STYLE, "svg.hashsalt": label}):  # type: ignore[arg-type]  # its stubs want literal names
+    with rc_context({**STYLE, "svg.hashsalt": label}):
         figure = Figure(figsize=(width, height), layout="constrained")
         result = Drawing(figure.add_subplot())
         yield result

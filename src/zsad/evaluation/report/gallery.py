@@ -18,7 +18,7 @@ from zsad.evaluation.score import by_category
 from zsad.inference.maps import Floats, full_map
 
 MOST_TILES = 900  # of all datasets; a tile is about 3 kB of the page
-LOWEST, HIGHEST = 1.0, 99.5  # percentiles of a learner's shown maps that its colours span
+LOWEST, HIGHEST = 1.0, 99.5  # percentiles of a learner's maps that are shown of a dataset: what its colours span
 
 
 class Tile(NamedTuple):
@@ -56,14 +56,13 @@ def galleries(material: Material) -> list[Gallery]:
     datasets = [dataset for dataset in material.datasets if material.stored_on(dataset)]
     tiles = max(1, sum(1 + len(material.stored_on(dataset)) for dataset in datasets))
     each = int(np.clip(MOST_TILES // tiles, 2, 6))
-    picked = {dataset: _pick(material.stored_on(dataset), each) for dataset in datasets}
-    spans = _spans(material, picked)
-    return [_gallery(material, dataset, picked.get(dataset, []), spans) for dataset in material.datasets]
+    return [_gallery(material.stored_on(dataset), dataset, each) for dataset in material.datasets]
 
 
 def standings(stored: Stored) -> dict[int, float]:
     """{image: its standing, mean over seeds}; none where only one label is there."""
-    rows, info, found = stored.manifest.test, stored.predictions.info, {}
+    rows, info = stored.manifest.test, stored.predictions.info
+    found: dict[int, float] = {}
     for name, images in by_category(stored.manifest):
         labels = np.array([rows[image].label for image in images])
         if name in info.left_out or not stored.manifest.has_image_labels or len(set(labels.tolist())) < 2:
@@ -81,16 +80,18 @@ def _standing(scores: Floats, anomalous: np.ndarray) -> Floats:
     result = np.zeros(len(scores))
     for side, sign in ((anomalous, 1), (~anomalous, -1)):
         others = np.sort(sign * scores[~side])
-        left, right = (np.searchsorted(others, sign * scores[side], side=s) for s in ("left", "right"))  # type: ignore[arg-type]
+        left, right = (np.searchsorted(others, sign * scores[side], side=s) for s in ("left", "right"))
         result[side] = (left + right) / 2 / len(others)
     return result
 
 
-def _pick(stored: Sequence[Stored], count: int) -> list[_Pick]:
+def _pick(stored: Sequence[Stored], places: Mapping[str, Mapping[int, float]], count: int) -> list[_Pick]:
     """Best and worst anomalous pictures and the worst normal one; other categories first, so that not all are alike."""
     rows = stored[0].manifest.test
-    every = [standings(one) for one in stored]
-    means = {image: float(np.mean([one[image] for one in every])) for image in every[0] if all(image in o for o in every)}
+    every = list(places.values())
+    means = {
+        image: float(np.mean([one[image] for one in every])) for image in every[0] if all(image in o for o in every)
+    }
     if not means:
         return [_Pick("not chosen by result", image) for image in range(len(rows)) if rows[image].label][:count]
     normal = [image for image in means if not rows[image].label]
@@ -102,7 +103,7 @@ def _pick(stored: Sequence[Stored], count: int) -> list[_Pick]:
     return found + [_Pick("found worst", i) for i in worst[: count - len(best) - len(alarms)]] + alarms
 
 
-def _spread(order: Sequence[int], rows: Sequence) -> list[int]:  # type: ignore[type-arg]
+def _spread(order: Sequence[int], rows: Sequence) -> list[int]:
     """The first of each category, then the others, each in their order."""
     firsts: dict[str, int] = {}
     for image in order:
@@ -117,22 +118,18 @@ def _map(stored: Stored, image: int) -> Floats:
     return full_map(codes, (SIDE, SIDE), info.upsample, info.sigma)  # type: ignore[arg-type]  # checked on opening
 
 
-def _spans(material: Material, picked: Mapping[str, Sequence[_Pick]]) -> dict[str, tuple[float, float]]:
-    """{learner: the values between which its colours go}, the same for every picture of it on the page."""
-    maps: dict[str, list[Floats]] = {}
-    for dataset, picks in picked.items():
-        for one in material.stored_on(dataset):
-            maps.setdefault(one.cell["learner"], []).extend(_map(one, pick.image) for pick in picks)
-    return {learner: tuple(np.percentile(own, [LOWEST, HIGHEST])) for learner, own in maps.items() if own}  # type: ignore[misc]
+def _spans(stored: Sequence[Stored], picks: Sequence[_Pick]) -> dict[str, tuple[float, float]]:
+    """{learner: the values between which its colours go}, the same for every shown picture of the dataset."""
+    maps = {one.cell["learner"]: [_map(one, pick.image) for pick in picks] for one in stored}
+    return {learner: tuple(np.percentile(own, [LOWEST, HIGHEST])) for learner, own in maps.items()}
 
 
-def _gallery(
-    material: Material, dataset: str, picks: Sequence[_Pick], spans: Mapping[str, tuple[float, float]]
-) -> Gallery:
-    stored = material.stored_on(dataset)
+def _gallery(stored: Sequence[Stored], dataset: str, count: int) -> Gallery:
     if not stored:
         return Gallery(dataset, [], "no predictions that these results were made from are here; `dvc pull` brings them")
     places = {one.cell["learner"]: standings(one) for one in stored}
+    picks = _pick(stored, places, count)
+    spans = _spans(stored, picks)
     try:
         return Gallery(dataset, [_strip(stored, pick, spans, places) for pick in picks])
     except UserError as error:

@@ -14,7 +14,7 @@ from zsad.evaluation.leaderboard import SHORT
 from zsad.evaluation.report import charts, tables
 from zsad.evaluation.report.contents import contents
 from zsad.evaluation.report.curves import Curve, read_curves, scores_by_label, stride
-from zsad.evaluation.report.differences import AllDraws, draw_all, rank
+from zsad.evaluation.report.differences import draw_all, rank
 from zsad.evaluation.report.figures import SERIES
 from zsad.evaluation.report.gallery import galleries
 from zsad.evaluation.report.material import Material, Track, gather
@@ -64,7 +64,7 @@ def context(material: Material, measured: Measured) -> dict[str, Any]:
         "material": material,
         "without_predictions": _without_predictions(material),
         "summary": summary(material, lambda track, metric, datasets: rank(track, metric, datasets, draws)),
-        "tracks": [_track(track, material, draws) for track in material.tracks],
+        "tracks": [_track(track, material) for track in material.tracks],
         "ranks": [(track.name, mean_ranks(track.strict, metric)) for track in material.tracks for metric in HEADLINES],
         "legend": [(learner, place % SERIES) for learner, place in series.items()],
         "bars": _bars(material, series),
@@ -86,9 +86,9 @@ def _without_predictions(material: Material) -> list[str]:
     return [f"{learner} on {dataset}" for learner, dataset in names if (learner, dataset) not in material.stored]
 
 
-def _track(track: Track, material: Material, draws: AllDraws) -> dict[str, Any]:
+def _track(track: Track, material: Material) -> dict[str, Any]:
     every = [tables.datasets_table(track, dataset, material) for dataset in track.datasets]
-    return {"name": track.name, "means": tables.means_table(track, material, draws), "datasets": every}
+    return {"name": track.name, "means": tables.means_table(track, material), "datasets": every}
 
 
 def _bars(material: Material, series: Mapping[str, int]) -> list[tuple[str, list[tuple[str, Markup]]]]:

@@ -11,7 +11,7 @@ ENOUGH = 6  # datasets: with fewer, not even a learner that wins on each differs
 
 
 class Ranks(NamedTuple):
-    """Mean rank of every learner over the shared datasets, best first; `can_tell`: whether there are enough of these."""
+    """Mean rank of each learner over the shared datasets, best first; `can_tell`: whether there are enough of them."""
 
     metric: str
     datasets: list[str]

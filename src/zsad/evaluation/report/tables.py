@@ -1,18 +1,18 @@
 """The tables of a report, as values that the page shows and sorts by."""
 
+import math
 from collections.abc import Mapping, Sequence
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from zsad.evaluation.leaderboard import SHORT, over_datasets
-from zsad.evaluation.metrics.bootstrap import interval
+from zsad.evaluation.metrics.bootstrap import COVERED
 from zsad.evaluation.metrics.names import METRICS
-from zsad.evaluation.report.differences import AllDraws
 from zsad.evaluation.report.material import Material, Track
 from zsad.evaluation.results import Cell
 
 ABSENT = "–"
+NORMAL_QUANTILE = NormalDist().inv_cdf((1 + COVERED) / 2)
 
 
 class Value(NamedTuple):
@@ -41,7 +41,7 @@ def datasets_table(track: Track, dataset: str, material: Material) -> Table:
     return Table(caption, _columns(), _with_best(rows))
 
 
-def means_table(track: Track, material: Material, draws: AllDraws) -> Table | None:
+def means_table(track: Track, material: Material) -> Table | None:
     """Means over the datasets that every learner of the track was scored on; None for fewer than two."""
     counts = {dataset: len(track.on(dataset)) for dataset in track.datasets}
     shared = [dataset for dataset, count in counts.items() if count == len(track.learners)]
@@ -51,16 +51,20 @@ def means_table(track: Track, material: Material, draws: AllDraws) -> Table | No
     for learner in track.learners:
         cells = [track.of(learner)[dataset] for dataset in shared]
         mean, sd = over_datasets(cells)
-        rows.append([*_head(cells[0], material), *_numbers(mean, sd, _mean_intervals(cells, mean, draws))])
+        rows.append([*_head(cells[0], material), *_numbers(mean, sd, _mean_intervals(cells, mean))])
     names = ", ".join(shared)
     return Table(f"{track.name}: means over the {len(shared)} shared datasets ({names})", _columns(), _with_best(rows))
 
 
-def _mean_intervals(cells: Sequence[Cell], mean: Mapping[str, float | None], draws: AllDraws) -> dict[str, Any]:
-    """95 % intervals of means over cells whose draws are at hand."""
-    own = [draws.get((cell["learner"], cell["dataset"]), {}) for cell in cells]
-    known = [m for m in METRICS if mean[m] is not None and all(m in one for one in own)]
-    return {m: interval(np.mean([one[m] for one in own], axis=0), mean[m] or 0.0) for m in known}
+def _mean_intervals(cells: Sequence[Cell], mean: Mapping[str, float | None]) -> dict[str, tuple[float, float]]:
+    """95 % intervals of means over datasets: pictures of one know nothing of another's, so variances add."""
+    found = {}
+    for metric in METRICS:
+        value, errors = mean[metric], [cell["se"].get(metric) for cell in cells if cell["mean"][metric] is not None]
+        if value is not None and None not in errors:
+            half = NORMAL_QUANTILE * math.hypot(*errors) / len(errors)
+            found[metric] = (max(0.0, value - half), min(1.0, value + half))
+    return found
 
 
 def parts_table(material: Material, dataset: str, metric: str, part: str) -> Table | None:
@@ -68,9 +72,7 @@ def parts_table(material: Material, dataset: str, metric: str, part: str) -> Tab
     cells = {cell["learner"]: cell for cell in material.cells if cell["dataset"] == dataset and not cell["reason"]}
     values = {learner: _parts(cell, part) for learner, cell in cells.items()}
     names = sorted({name for one in values.values() for name in one})
-    rows = [
-        [Value(name, name), *(_plain(one.get(name, {}).get(metric)) for one in values.values())] for name in names
-    ]
+    rows = [[Value(name, name), *(_plain(one.get(name, {}).get(metric)) for one in values.values())] for name in names]
     if not any(value.text != ABSENT for row in rows for value in row[1:]):
         return None
     title = {"category": "category", "defect": "defect type, its pictures beside all normal ones"}[part]
@@ -130,11 +132,11 @@ def _with_best(rows: Sequence[list[Value]]) -> list[list[Value]]:
     columns = range(len(rows[0]) - len(METRICS), len(rows[0]))
     eligible = [row for row in rows if row[1].text == "strict"]
     tops = {c: max((row[c].key for row in eligible if row[c].key != ""), default=None) for c in columns}
-    return [[v._replace(best=c in tops and row in eligible and v.key == tops[c]) for c, v in enumerate(row)] for row in rows]
+    return [
+        [v._replace(best=c in tops and row in eligible and v.key == tops[c]) for c, v in enumerate(row)] for row in rows
+    ]
 
 
 def _with_best_of_row(rows: Sequence[list[Value]]) -> list[list[Value]]:
     tops = [max((value.key for value in row[1:] if value.key != ""), default=None) for row in rows]
     return [[row[0], *(v._replace(best=v.key == top) for v in row[1:])] for row, top in zip(rows, tops, strict=True)]
-
-

@@ -36,7 +36,7 @@ def outlined(tile: np.ndarray, manifest: Manifest, row: Row) -> np.ndarray:
 
 
 def overlaid(tile: np.ndarray, map_HW: Floats, low: float, high: float) -> np.ndarray:
-    """A map [SIDE,SIDE] over the tile, in colours from `low` (untouched) to `high` (red): one scale for many pictures."""
+    """A map [SIDE,SIDE] over the tile, in colours from `low` (none) to `high` (red): one scale for many pictures."""
     stretched = np.clip((map_HW - low) / max(high - low, 1e-12), 0, 1)
     weight = STRONGEST * stretched[..., None]
     return np.rint(tile * (1 - weight) + heatmap(stretched) * weight).astype(np.uint8)

@@ -19,60 +19,50 @@ HEADLINES = ("image_auroc", "pixel_aupro")  # finding anomalous pictures; showin
 Rank = Callable[[Track, str, Sequence[str]], Ranking | None]
 
 
-class Line(NamedTuple):
-    """One finding: where it holds, and a sentence."""
+class Finding(NamedTuple):
+    """Where something holds, and what, in sentences."""
 
     where: str
-    text: str
+    sentences: list[str]
 
 
-def summary(material: Material, rank: Rank) -> list[tuple[str, list[Line]]]:
+def summary(material: Material, rank: Rank) -> list[tuple[str, list[Finding]]]:
     """[(name of the track, what is found in it)]: overall first, then by domain."""
     found = []
     for track in material.tracks:
         strict = track.strict
-        lines = [*_overall(strict, rank), *_by_domain(strict, rank), *_left_aside(track)]
-        found.append((track.name, lines))
+        findings = [_overall(strict, rank), _leaders(strict, rank), *_by_domain(strict, rank), _left_aside(track)]
+        found.append((track.name, [finding for finding in findings if finding.sentences]))
     return found
 
 
-def _overall(track: Track, rank: Rank) -> list[Line]:
-    if len(domains(track)) < 2:
-        return []
+def _overall(track: Track, rank: Rank) -> Finding:
+    """Means over datasets of several domains."""
     rankings = [rank(track, metric, track.datasets) for metric in HEADLINES]
-    lines = [
-        Line(f"all {len(one.datasets)} shared datasets", sentence(one))
-        for one in rankings
-        if one and len(one.datasets) > 1
-    ]
-    return lines + _unanimity(track, rank)
+    counts = dict.fromkeys(len(one.datasets) for one in rankings if one)
+    sentences = [sentence(one) for one in rankings if one and len(domains(track)) > 1 and len(one.datasets) > 1]
+    return Finding(f"mean of {listed([str(n) for n in counts])} shared datasets", sentences)
 
 
-def _unanimity(track: Track, rank: Rank) -> list[Line]:
+def _leaders(track: Track, rank: Rank) -> Finding:
     """Whether one configuration leads in every domain."""
-    lines = []
+    sentences = []
     for metric in HEADLINES:
-        found = [rank(track, metric, names) for names in domains(track).values()]
-        best = list(dict.fromkeys(one.best for one in found if one))
-        count = sum(one is not None for one in found)
-        if count > 1:
-            who = f"{best[0]} leads in each of the {count} domains" if len(best) == 1 else _many(best, count)
-            lines.append(Line("across domains", f"In {TITLES[metric]} {who}."))
-    return lines
+        found = [one for names in domains(track).values() if (one := rank(track, metric, names))]
+        best = list(dict.fromkeys(one.best for one in found))
+        if len(found) > 1 and len(best) == 1:
+            sentences.append(f"{best[0]} leads in {TITLES[metric]} in each of the {len(found)} domains.")
+        elif len(found) > 1:
+            sentences.append(f"No learner leads in {TITLES[metric]} in all {len(found)} domains: {listed(best)} do.")
+    return Finding("across domains", sentences)
 
 
-def _many(best: Sequence[str], count: int) -> str:
-    return f"no learner leads in all {count} domains; the leaders are {listed(best)}"
-
-
-def _by_domain(track: Track, rank: Rank) -> list[Line]:
-    lines = []
+def _by_domain(track: Track, rank: Rank) -> list[Finding]:
+    found = []
     for domain, names in domains(track).items():
-        found = [rank(track, metric, names) for metric in HEADLINES]
-        lines += [Line(domain, sentence(one)) for one in found if one]
-        if not any(found):
-            lines.append(Line(domain, _alone(track, names)))
-    return lines
+        rankings = [rank(track, metric, names) for metric in HEADLINES]
+        found.append(Finding(domain, [sentence(one) for one in rankings if one] or [_alone(track, names)]))
+    return found
 
 
 def _alone(track: Track, datasets: Sequence[str]) -> str:
@@ -82,13 +72,10 @@ def _alone(track: Track, datasets: Sequence[str]) -> str:
     return f"No headline metric has a value for every learner on {listed(datasets)}, so nothing is compared."
 
 
-def _left_aside(track: Track) -> list[Line]:
+def _left_aside(track: Track) -> Finding:
     paper = [learner for learner in track.learners if learner not in track.strict.learners]
-    if not paper:
-        return []
-    return [
-        Line("protocol", f"{listed(paper)}: protocol `paper` may choose from the target, so it competes with nobody here.")
-    ]
+    told = f"{listed(paper)}: may choose from the target, so it is left out here and stands in the tables alone."
+    return Finding("protocol paper", [told] if paper else [])
 
 
 def sentence(one: Ranking) -> str:
@@ -107,7 +94,8 @@ def sentence(one: Ranking) -> str:
 
 
 def _margin(difference: Difference) -> str:
-    return f"{difference.other} by {difference.value:.3f} [{difference.low:.3f}, {difference.high:.3f}]"
+    interval = f"[{difference.low:.3f}, {difference.high:.3f}]".replace("-", "−")
+    return f"{difference.other} by {difference.value:.3f} {interval}"
 
 
 def _basis(one: Ranking) -> str:
