@@ -35,10 +35,13 @@ class Table(NamedTuple):
 def datasets_table(track: Track, dataset: str, material: Material) -> Table:
     """All seven metrics of every learner on one dataset."""
     cells = track.on(dataset)
-    rows = [[*_head(cell, material), *_numbers(cell["mean"], cell["sd"], cell["interval"])] for cell in cells]
+    rows = [
+        [_head(cell, material, len(cell["seeds"])), *_numbers(cell["mean"], cell["sd"], cell["interval"])]
+        for cell in cells
+    ]
     domain = cells[0]["domain"]
     caption = f"{track.name} on {dataset}" + (f" (domain {domain})" if domain != dataset else "")
-    return Table(caption, _columns(), _with_best(rows))
+    return Table(caption, _columns(), _with_best(rows, cells))
 
 
 def means_table(track: Track, material: Material) -> Table | None:
@@ -47,13 +50,18 @@ def means_table(track: Track, material: Material) -> Table | None:
     shared = [dataset for dataset, count in counts.items() if count == len(track.learners)]
     if len(shared) < 2:
         return None
-    rows = []
+    rows, heads = [], []
     for learner in track.learners:
         cells = [track.of(learner)[dataset] for dataset in shared]
         mean, sd = over_datasets(cells)
-        rows.append([*_head(cells[0], material), *_numbers(mean, sd, _mean_intervals(cells, mean))])
+        sources = ", ".join(dict.fromkeys(cell["source"] for cell in cells if cell["source"]))
+        heads.append({**cells[0], "source": sources})
+        seeds = min(len(cell["seeds"]) for cell in cells)
+        rows.append([_head(heads[-1], material, seeds), *_numbers(mean, sd, _mean_intervals(cells, mean))])
     names = ", ".join(shared)
-    return Table(f"{track.name}: means over the {len(shared)} shared datasets ({names})", _columns(), _with_best(rows))
+    return Table(
+        f"{track.name}: means over the {len(shared)} shared datasets ({names})", _columns(), _with_best(rows, heads)
+    )
 
 
 def _mean_intervals(cells: Sequence[Cell], mean: Mapping[str, float | None]) -> dict[str, tuple[float, float]]:
@@ -88,29 +96,35 @@ def _parts(cell: Cell, part: str) -> dict[str, Mapping[str, Any]]:
 
 
 def cost_table(caption: str, rows: Sequence[Mapping[str, Any]]) -> Table | None:
-    """A table of measurements; None where nothing was measured. Numbers that a row lacks are not measured there."""
+    """A table of measurements; None where nothing was measured. What no row has is named in the caption."""
     if not rows:
         return None
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    return Table(caption, columns, [[_measured(row.get(name)) for name in columns] for row in rows])
+    every = list(dict.fromkeys(name for row in rows for name in row))
+    columns = [name for name in every if any(row.get(name) is not None for row in rows)]
+    absent = [name for name in every if name not in columns]
+    told = caption + (f"; not measured: {', '.join(absent)}" if absent else "")
+    return Table(told, columns, [[_measured(row.get(name)) for name in columns] for row in rows])
 
 
 def _measured(value: object) -> Value:
     if value is None:
-        return Value("not measured", "")
-    if isinstance(value, int | float):
-        return Value(f"{value:,.1f}" if value < 100 else f"{value:,.0f}", value)
-    return Value(str(value), str(value))
+        return Value("not measured")
+    if isinstance(value, float):
+        return Value(f"{value:.1f}" if value < 100 else f"{value:,.0f}", value)
+    return Value(f"{value:,}", value) if isinstance(value, int) else Value(str(value), str(value))
 
 
 def _columns() -> list[str]:
-    return ["learner", "protocol", "source", "seeds", *SHORT.values()]
+    return ["learner", *SHORT.values()]
 
 
-def _head(cell: Cell, material: Material) -> list[Value]:
+def _head(cell: Cell, material: Material, seeds: int) -> Value:
+    """The configuration, and below it what its numbers depend on."""
+    protocol = [] if cell["protocol"] == "strict" else [f"protocol {cell['protocol']}"]
+    source = [f"trained on {cell['source']}"] if cell["source"] else []
+    told = [*protocol, *source, f"{seeds} seed{'s' if seeds != 1 else ''}"]
     shown = material.shown(cell["learner"])
-    names = [Value(name, name) for name in (shown, cell["protocol"], cell["source"] or ABSENT)]
-    return [*names, Value(str(len(cell["seeds"])), len(cell["seeds"]))]
+    return Value(shown, shown, ", ".join(told))
 
 
 def _numbers(mean: Mapping[str, Any], sd: Mapping[str, Any], intervals: Mapping[str, Any]) -> list[Value]:
@@ -127,13 +141,13 @@ def _plain(value: float | None) -> Value:
     return Value(ABSENT) if value is None else Value(f"{value:.3f}", value)
 
 
-def _with_best(rows: Sequence[list[Value]]) -> list[list[Value]]:
+def _with_best(rows: Sequence[list[Value]], cells: Sequence[Cell]) -> list[list[Value]]:
     """The highest number of each metric's column marked; of protocol `strict`, which alone competes."""
-    columns = range(len(rows[0]) - len(METRICS), len(rows[0]))
-    eligible = [row for row in rows if row[1].text == "strict"]
-    tops = {c: max((row[c].key for row in eligible if row[c].key != ""), default=None) for c in columns}
+    strict = [row for row, cell in zip(rows, cells, strict=True) if cell["protocol"] == "strict"]
+    tops = [max((row[c].key for row in strict if row[c].key != ""), default=None) for c in range(1, 1 + len(METRICS))]
     return [
-        [v._replace(best=c in tops and row in eligible and v.key == tops[c]) for c, v in enumerate(row)] for row in rows
+        [row[0], *(v._replace(best=row in strict and v.key == top) for v, top in zip(row[1:], tops, strict=True))]
+        for row in rows
     ]
 
 

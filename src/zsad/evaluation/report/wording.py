@@ -53,7 +53,7 @@ def _leaders(track: Track, rank: Rank) -> Finding:
         if len(found) > 1 and len(best) == 1:
             sentences.append(f"{best[0]} leads in {TITLES[metric]} in each of the {len(found)} domains.")
         elif len(found) > 1:
-            sentences.append(f"No learner leads in {TITLES[metric]} in all {len(found)} domains: {listed(best)} do.")
+            sentences.append(f"The lead in {TITLES[metric]} changes with the domain: {listed(best)}.")
     return Finding("across domains", sentences)
 
 
@@ -83,14 +83,13 @@ def sentence(one: Ranking) -> str:
     title, second = TITLES[one.metric], one.ahead[0]
     head = f"{one.best} has the highest {title}, {one.means[one.best]:.3f}"
     if second.low is None:
-        return f"{head}, before {second.other} by {second.value:.3f}; how sure that is, nothing here tells."
+        return f"{head}, ahead of {second.other} by {second.value:.3f}; how sure that is, nothing here tells."
     sure = [difference.other for difference in one.ahead if difference.is_sure]
     if not one.unsure:
-        return f"{head}, and is better than every other: before {_margin(second)}{_basis(one)}."
+        return f"{head}, and is better than every other: ahead of {_margin(second)}{_basis(one)}."
     apart = f"; it is better than {listed(sure)}" if sure else ""
-    return (
-        f"{head}, but {listed(one.unsure)} cannot be told apart from it (before {_margin(second)}){apart}{_basis(one)}."
-    )
+    unsure = f"{listed(one.unsure)} cannot be told apart from it (ahead of {_margin(second)})"
+    return f"{head}, but {unsure}{apart}{_basis(one)}."
 
 
 def _margin(difference: Difference) -> str:
