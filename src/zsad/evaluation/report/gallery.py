@@ -126,7 +126,11 @@ def _spans(stored: Sequence[Stored], picks: Sequence[_Pick]) -> dict[str, tuple[
 
 def _gallery(stored: Sequence[Stored], dataset: str, count: int) -> Gallery:
     if not stored:
-        return Gallery(dataset, [], "no predictions that these results were made from are here; `dvc pull` brings them")
+        return Gallery(
+            dataset,
+            [],
+            "the predictions that these results were made from, or their pictures, are not here; `dvc pull` brings them",
+        )
     places = {one.cell["learner"]: standings(one) for one in stored}
     picks = _pick(stored, places, count)
     spans = _spans(stored, picks)

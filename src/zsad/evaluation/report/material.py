@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 class Stored(NamedTuple):
-    """The predictions that a cell was made from, and the dataset that they were made on."""
+    """The predictions that a cell was made from, and the dataset that they were made on, whose pictures are here."""
 
     cell: Cell
     manifest: Manifest
@@ -113,11 +113,12 @@ def gather(params: Params, cells: Path = CELLS) -> Material:
     present = [cell for cell in found if cell]
     known = [dataset for dataset in params.datasets if (MANIFESTS / dataset).is_dir()]
     manifests = {dataset: manifest for dataset in known if (manifest := _read(absent, load_manifest, dataset))}
+    shown = {dataset for dataset, manifest in manifests.items() if _read(absent, _check_pictures, manifest)}
     stored = {}
     for cell in present:
         manifest = manifests.get(cell["dataset"])
         predictions = None if cell["reason"] else _read(absent, _predictions, cell)
-        if manifest and predictions and manifest.hash == cell["dataset_hash"]:
+        if cell["dataset"] in shown and manifest and predictions and manifest.hash == cell["dataset_hash"]:
             stored[cell["learner"], cell["dataset"]] = Stored(cell, manifest, predictions)
     return Material(params, present, absent, manifests, stored)
 
@@ -129,6 +130,14 @@ def _read(absent: list[str], read: Callable[..., T], *arguments: Any) -> T | Non
     except UserError as error:
         absent.append(str(error))
         return None
+
+
+def _check_pictures(manifest: Manifest) -> bool:
+    """True; a UserError where pictures are missing, as after a clone without `dvc pull`."""
+    files = [manifest.root / name for row in manifest.test for name in (row.path, row.mask) if name]
+    if missing := sum(not path.is_file() for path in files):
+        raise UserError(f"{manifest.root}: {missing} pictures and masks of its manifest are not here; run `dvc pull`")
+    return True
 
 
 def _predictions(cell: Cell) -> Predictions | None:
