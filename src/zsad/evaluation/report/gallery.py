@@ -19,6 +19,7 @@ from zsad.inference.maps import Floats, full_map
 
 MOST_TILES = 900  # of all datasets; a tile is about 3 kB of the page
 LOWEST, HIGHEST = 1.0, 99.5  # percentiles of a learner's maps that are shown of a dataset: what its colours span
+NOT_HERE = "the predictions that these results were made from, or their pictures, are not here; run `dvc pull`"
 
 
 class Tile(NamedTuple):
@@ -126,11 +127,7 @@ def _spans(stored: Sequence[Stored], picks: Sequence[_Pick]) -> dict[str, tuple[
 
 def _gallery(stored: Sequence[Stored], dataset: str, count: int) -> Gallery:
     if not stored:
-        return Gallery(
-            dataset,
-            [],
-            "the predictions that these results were made from, or their pictures, are not here; `dvc pull` brings them",
-        )
+        return Gallery(dataset, [], NOT_HERE)
     places = {one.cell["learner"]: standings(one) for one in stored}
     picks = _pick(stored, places, count)
     spans = _spans(stored, picks)
