@@ -121,7 +121,7 @@ def _columns() -> list[str]:
 def _head(cell: Cell, material: Material, seeds: int) -> Value:
     """The configuration, and below it what its numbers depend on."""
     protocol = [] if cell["protocol"] == "strict" else [f"protocol {cell['protocol']}"]
-    source = [f"trained on {cell['source']}"] if cell["source"] else []
+    source = [cell["source"]] if cell["source"] else []
     told = [*protocol, *source, f"{seeds} seed{'s' if seeds != 1 else ''}"]
     shown = material.shown(cell["learner"])
     return Value(shown, shown, ", ".join(told))
