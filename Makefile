@@ -32,9 +32,10 @@ lint: .venv/ready         ## style, types and the layers of imports
 	mypy
 	lint-imports
 
-docs: .venv/ready         ## tables of settings in docs/methods, from the code; the picture of the README, from the demo
+docs: .venv/ready         ## tables of settings in docs/methods, from the code; pictures of README and report, from the demo
 	python -m tests.helpers.method_pages
 	python -m tests.helpers.readme_picture
+	python -m tests.helpers.report_picture
 
 paper: .venv/ready        ## the papers' settings on the real datasets: wants a GPU and downloads
 	zsad profile apply profiles/paper.yaml

@@ -104,7 +104,7 @@ def _restyle(element: ET.Element) -> None:
         element.set("d", " ".join(element.attrib["d"].split()))
     if "style" in element.attrib:
         style = re.sub(r"font: ([\d.]+)px [^;]*", r"font-size: \1px", element.attrib["style"])
-        element.set("style", re.sub(r"#000[01][0-9a-f]{2}", _variable, style).strip())
+        element.set("style", re.sub(r"#00000[1-4]|#00010\d", _variable, style).strip())
 
 
 def _variable(found: re.Match[str]) -> str:

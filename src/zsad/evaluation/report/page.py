@@ -19,7 +19,7 @@ from zsad.evaluation.report.figures import SERIES
 from zsad.evaluation.report.gallery import galleries
 from zsad.evaluation.report.material import Material, Track, gather
 from zsad.evaluation.report.provenance import provenance
-from zsad.evaluation.report.ranks import mean_ranks
+from zsad.evaluation.report.ranks import ranks
 from zsad.evaluation.report.wording import HEADLINES, TITLES, summary
 
 DEFECT_METRICS = ("image_auroc", "pixel_auroc")
@@ -65,7 +65,8 @@ def context(material: Material, measured: Measured) -> dict[str, Any]:
         "without_predictions": _without_predictions(material),
         "summary": summary(material, lambda track, metric, datasets: rank(track, metric, datasets, draws)),
         "tracks": [_track(track, material) for track in material.tracks],
-        "ranks": [(track.name, mean_ranks(track.strict, metric)) for track in material.tracks for metric in HEADLINES],
+        "ranks": [one for track in material.tracks for metric in HEADLINES if (one := ranks(track.strict, metric))],
+        "published": tables.published_table(material),
         "legend": [(learner, place % SERIES) for learner, place in series.items()],
         "bars": _bars(material, series),
         "curves": _curves(material, series),

@@ -1,32 +1,32 @@
-"""Mean ranks of learners over datasets, after Demšar 2006, and how many datasets such a comparison would need."""
+"""Learners by rank over datasets: the tests of `zsad compare`, and their critical-difference diagram."""
 
 from typing import NamedTuple
 
-import numpy as np
+from markupsafe import Markup
 
+from zsad.evaluation.comparison.diagram import diagram
+from zsad.evaluation.comparison.ranks import RankTest, rank_test
+from zsad.evaluation.report.figures import inline
 from zsad.evaluation.report.material import Track
 from zsad.evaluation.report.wording import TITLES
 
-ENOUGH = 6  # datasets: with fewer, not even a learner that wins on each differs by Wilcoxon's two-sided test at 5 %
+FEWEST_LEARNERS, FEWEST_DATASETS = 3, 2
 
 
 class Ranks(NamedTuple):
-    """Mean rank of each learner over the shared datasets, best first; `can_tell`: whether there are enough of them."""
+    """One metric of a track: what it is called, the tests, the diagram."""
 
-    metric: str
-    datasets: list[str]
-    means: dict[str, float]
-    can_tell: bool
+    title: str
+    test: RankTest
+    diagram: Markup
 
 
-def mean_ranks(track: Track, metric: str) -> Ranks | None:
-    """Ranks (1 = best, ties share) of a track's learners; None for one learner or without a shared dataset."""
-    from scipy.stats import rankdata
-
+def ranks(track: Track, metric: str) -> Ranks | None:
+    """None for fewer than three learners or two datasets that all share."""
     shared, learners = track.shared(metric), track.learners
-    if len(learners) < 2 or not shared:
+    if len(learners) < FEWEST_LEARNERS or len(shared) < FEWEST_DATASETS:
         return None
-    values = np.array([[track.of(learner)[dataset]["mean"][metric] for learner in learners] for dataset in shared])
-    means = dict(zip(learners, rankdata(-values, axis=1).mean(axis=0).tolist(), strict=True))
-    order = sorted(means, key=means.__getitem__)
-    return Ranks(TITLES[metric], shared, {learner: means[learner] for learner in order}, len(shared) >= ENOUGH)
+    values = {learner: [track.of(learner)[dataset]["mean"][metric] for dataset in shared] for learner in learners}
+    test, title = rank_test(metric, values, shared), f"{track.name}, {TITLES[metric]}"
+    told = ", ".join(f"{learner} {rank:.2f}" for learner, rank in test.mean_ranks.items())
+    return Ranks(title, test, inline(diagram(test), f"Mean ranks, {title}: {told}"))

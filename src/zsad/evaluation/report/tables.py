@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from zsad.evaluation.leaderboard import SHORT, over_datasets
 from zsad.evaluation.metrics.bootstrap import COVERED
 from zsad.evaluation.metrics.names import METRICS
+from zsad.evaluation.published.beside import beside
 from zsad.evaluation.report.material import Material, Track
 from zsad.evaluation.results import Cell
 
@@ -93,6 +94,35 @@ def _parts(cell: Cell, part: str) -> dict[str, Mapping[str, Any]]:
     if part == "category":
         return dict(categories)
     return {f"{name}/{kind}": v for name, one in categories.items() for kind, v in one.get("defects", {}).items()}
+
+
+def published_table(material: Material) -> Table | None:
+    """Ours beside what papers print; None where no dataset of the grid is a published one."""
+    scored = [cell for cell in material.cells if not cell["reason"]]
+    rows = [one.row for one in beside(material.params, scored)]
+    names = {"learner": "learner", "source": "trained on", "dataset": "dataset", "metric": "metric"}
+    numbers = {"ours": "ours", "published": "published", "gap": "gap"}
+    origin = {"published_source": "where published", "quoted": "quoted"}
+    return (
+        Table(
+            "Ours and published",
+            [*names.values(), *numbers.values(), *origin.values()],
+            [
+                [
+                    *(_text(row[name]) for name in names),
+                    *(_plain(row[name]) for name in numbers),  # type: ignore[arg-type]  # these columns hold numbers
+                    *(_text(row[name]) for name in origin),
+                ]
+                for row in rows
+            ],
+        )
+        if rows
+        else None
+    )
+
+
+def _text(value: object) -> Value:
+    return Value(str(value or ABSENT), str(value or ""))
 
 
 def cost_table(caption: str, rows: Sequence[Mapping[str, Any]]) -> Table | None:
