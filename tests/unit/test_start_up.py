@@ -22,6 +22,7 @@ def loaded(program: str) -> set[str]:
         "evaluation.score",
         "evaluation.gate",
         "evaluation.aggregate",
+        "evaluation.report.page",
         "evaluation.comparison.output",
         "datasets.fetch",
         "datasets.index",

@@ -1,4 +1,4 @@
-"""`zsad score`, `aggregate`, `compare`, `gate`: metrics, tables, who is better, and whether they got worse."""
+"""`zsad score`, `aggregate`, `report`, `compare`, `gate`: metrics, tables, a page, who is better, what got worse."""
 
 import argparse
 from pathlib import Path
@@ -18,6 +18,8 @@ def add_commands(commands: Commands) -> None:
     better.add_argument(
         "--diagram", type=Path, metavar="FILE", help="critical-difference diagram as SVG, of one metric"
     )
+    report = add_command(commands, "report", _report, "everything on one self-contained HTML page")
+    report.add_argument("--out", type=Path, default=Path("report.html"), metavar="FILE", help="(%(default)s)")
     gate = add_command(
         commands, "gate", _gate, "compare metrics with a git revision: passed 0, regressed 1, cannot compare 2"
     )
@@ -59,6 +61,15 @@ def _compare(arguments: argparse.Namespace) -> None:
     from zsad.evaluation.comparison.output import tell
 
     tell(compare(params, arguments.keys, arguments.dataset, arguments.metric), arguments.json, arguments.diagram)
+
+
+def _report(arguments: argparse.Namespace) -> None:
+    params = stage_params()
+    from zsad.evaluation.report.page import Measured, write_report
+    from zsad.pipeline.cost import prediction_cost, training_cost
+    from zsad.tracking.journal import lineage
+
+    write_report(params, arguments.out, Measured(training_cost(params), prediction_cost(params), lineage()))
 
 
 def _gate(arguments: argparse.Namespace) -> int:
