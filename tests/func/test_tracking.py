@@ -157,7 +157,11 @@ def test_one_run_a_configuration_with_metrics_by_dataset_and_domain(params: Para
     (training,) = runs("cops_paper/demo_source")
     assert f"runs/{training.info.run_id}" in run.data.tags["mlflow.note.content"]
     assert (run.info.start_time, run.info.end_time) == (training.info.start_time, training.info.end_time)
-    assert mlflow.load_table("tables/datasets.json", run_ids=[run.info.run_id]).shape == (2, 7)
+    table = client().load_table(run.info.experiment_id, "tables/datasets.json", [run.info.run_id])
+    assert table[["dataset", "metric", "mean"]].to_numpy().tolist() == [
+        ["demo_texture", "image_auroc", 0.7],
+        ["demo_object", "image_auroc", 0.8],
+    ]
 
 
 def test_one_parent_holds_all_of_one_state(params: Params) -> None:
@@ -270,7 +274,7 @@ def test_a_new_checkpoint_is_challenger_until_promoted(params: Params) -> None:
     description = client().get_model_version("cops", "2").description
     assert description.startswith("**Since the champion, version 1**")
     assert "- `lr`: 2.0 → 9.0" in description
-    assert "| demo_texture | I-AUROC | 0.700 | 0.750 | +0.050 |" in description
+    assert "| demo_texture | image_auroc | 0.700 | 0.750 | +0.050 |" in description
     assert aliases_of("cops") == {1: ("champion",), 2: ("challenger",)}
     assert resolve("models:/cops@challenger") == Path("data/checkpoints/cops/demo_source/seed_0.safetensors")
     assert resolve("models:/cops@champion").read_bytes() == old  # no longer on disk: from MLflow's artifacts

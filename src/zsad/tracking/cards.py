@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from zsad.config.params import Params
-from zsad.evaluation.leaderboard import SHORT
 from zsad.evaluation.results import Cell, shown_name
 from zsad.tracking.candidates import Candidate
 from zsad.tracking.history import measured, target_means
@@ -51,7 +50,7 @@ def changes(number: str, before: Metrics, after: Metrics, settings: Mapping[str,
     """
     common = [pair for pair in after if pair in before and pair[0] in LED]
     rows = [
-        [dataset, SHORT[metric], f"{before[metric, dataset]:.3f}", f"{after[metric, dataset]:.3f}", _signed(difference)]
+        [dataset, metric, f"{before[metric, dataset]:.3f}", f"{after[metric, dataset]:.3f}", _signed(difference)]
         for metric, dataset in sorted(common, key=lambda pair: (pair[1], LED.index(pair[0])))
         if round(difference := after[metric, dataset] - before[metric, dataset], 3)
     ]
@@ -93,7 +92,7 @@ def results_note(params: Params, standings: Sequence[Standing]) -> str:
     ]
     shared = standings[0].shared if standings else frozenset()
     parts = [
-        table_of(["over", "track", *(SHORT[metric] for metric in LED)], rows),
+        table_of(["over", "track", *LED], rows),
         f"The highest means of protocol `strict` over {_listed(shared)}. Where two are close, it may be chance.",
         demo_note(params, shared),
     ]
@@ -150,7 +149,7 @@ def _metrics(cells: list[Cell]) -> str:
         means = target_means(cells)
         rows.append(["**mean**", "", *(_number(means.get(metric)) for metric in LED)])
     note = "In brackets the 95 % interval over other pictures of the same kind."
-    return table_of(["dataset", "domain", *(SHORT[metric] for metric in LED)], rows) + f"\n\n{note}"
+    return table_of(["dataset", "domain", *LED], rows) + f"\n\n{note}"
 
 
 def _with_interval(cell: Cell, metric: str) -> str:

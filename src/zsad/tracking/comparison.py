@@ -12,7 +12,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run,
 
 from zsad.common.io import canonical_json, content_hash
 from zsad.config.params import Params
-from zsad.evaluation.aggregate import TABLES
+from zsad.evaluation.results import CELLS
 from zsad.tracking.cards import headline, results_note, run_note
 from zsad.tracking.connection import Store, open_store
 from zsad.tracking.history import current_trainings, flatten, journalled
@@ -80,7 +80,7 @@ def _parent(store: Store, params: Params, standings: Sequence[Standing], state: 
     with TemporaryDirectory() as name:
         tables = write_tables(table_of_all(standings), Path(name))
         store.client.log_artifacts(run.info.run_id, name)
-    for file in (TABLES / name for name in LEADERBOARD):
+    for file in (CELLS.parent / name for name in LEADERBOARD):
         if file.is_file():
             store.client.log_artifact(run.info.run_id, str(file))
     store.client.set_terminated(run.info.run_id, "FINISHED", now_ms())

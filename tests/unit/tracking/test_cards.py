@@ -64,7 +64,7 @@ def test_changes_since_the_champion_are_settings_and_metrics_that_both_have() ->
     assert "champion, version 3" in told
     assert "- `lr`: 0.001 → 0.0005" in told
     assert "- `extra`: – → 2" in told
-    assert "| wood | I-AUROC | 0.800 | 0.750 | −0.050 |" in told
+    assert "| wood | image_auroc | 0.800 | 0.750 | −0.050 |" in told
     assert told.count("| wood |") == 1  # the other differs by less than is shown
     assert "gone" not in told
     assert "The same settings" in changes("3", before, before, {})
