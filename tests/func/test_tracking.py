@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import cv2
+import mlflow
 import numpy as np
 import pytest
 from filelock import FileLock
@@ -22,10 +23,11 @@ from tests.helpers.tracking_cases import KEYS, SPEED, make_cell, start_journal, 
 from zsad.common.errors import UserError
 from zsad.common.io import file_sha256, read_json
 from zsad.config.params import Params, load_params
+from zsad.tracking import connection, store
 from zsad.tracking import register as registration
 from zsad.tracking import runs as tracking
-from zsad.tracking import store
 from zsad.tracking.addresses import resolve, resolve_run
+from zsad.tracking.comparison import compare, log_report
 from zsad.tracking.journal import journal_path
 from zsad.tracking.promotions import KEPT, PROMOTIONS, promote
 from zsad.tracking.register import register
@@ -53,12 +55,37 @@ def params(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Params]:
 
 
 def client() -> tracking.MlflowClient:
-    return tracking.MlflowClient(tracking_uri=tracking.store_uri())
+    return tracking.MlflowClient(tracking_uri=store.store_uri())
 
 
 def runs(cell: str = "") -> list[Any]:
-    experiment = client().get_experiment_by_name("zsad")
-    return client().search_runs([experiment.experiment_id], f"tags.`zsad.cell` = '{cell}'" if cell else "")
+    """Train runs, of one cell or of all."""
+    return in_experiment("zsad-training", f"tags.`zsad.cell` = '{cell}'" if cell else "")
+
+
+def compared(where: str = "tags.current = 'yes'") -> dict[str, Any]:
+    """Runs of configurations by name."""
+    found = in_experiment("zsad", f"tags.`zsad.kind` = 'configuration' and {where}")
+    assert len({run.info.run_name for run in found}) == len(found)
+    return {run.info.run_name: run for run in found}
+
+
+def in_experiment(name: str, where: str = "") -> list[Any]:
+    return client().search_runs([client().get_experiment_by_name(name).experiment_id], where)
+
+
+def everything() -> list[Any]:
+    """All that the comparison tells, artifacts included, without what follows the time of writing."""
+    told = []
+    for run in in_experiment("zsad"):
+        paths = [
+            item.path
+            for folder in ("", "tables", "images")
+            for item in client().list_artifacts(run.info.run_id, folder)
+        ]
+        tags = {k: v for k, v in run.data.tags.items() if k not in ("mlflow.parentRunId", "mlflow.note.content")}
+        told.append([run.info.run_name, run.data.metrics, run.data.params, tags, sorted(paths)])
+    return sorted(told, key=lambda run: run[0])
 
 
 def history(run: Any, name: str) -> list[tuple[int, float]]:
@@ -99,14 +126,74 @@ def test_sending_again_changes_nothing(params: Params) -> None:
     assert [run.to_dictionary() for run in runs()] == before
 
 
-def test_sync_adds_the_targets_metrics_once(params: Params) -> None:
-    assert tracking.sync(params) == {"runs": 4, "changed": 4, "rebuilt": 0}
+def test_sync_tells_of_every_training_once(params: Params) -> None:
     assert tracking.sync(params) == {"runs": 4, "changed": 0, "rebuilt": 0}
-    (run,) = runs("cops_paper/demo_source")
-    assert run.data.metrics["demo_texture/image_auroc"] == 0.7
-    assert run.data.metrics["image_auroc"] == pytest.approx(0.75)
-    assert "demo_source/image_auroc" not in run.data.metrics
-    assert "pixel_aupro" not in run.data.metrics
+
+
+def test_one_run_a_configuration_with_metrics_by_dataset_and_domain(params: Params) -> None:
+    assert compare(params) == {"configurations": 4, "told": 4}
+    found = compared()
+    assert sorted(found) == sorted(KEYS)
+    run = found["cops_paper"]
+    assert run.data.metrics == pytest.approx(
+        {
+            "all/image_auroc": 0.75,
+            "domain/texture/image_auroc": 0.7,
+            "domain/object/image_auroc": 0.8,
+            "on/demo_texture/image_auroc": 0.7,
+            "on/demo_object/image_auroc": 0.8,
+        }
+    )
+    expected = {
+        "method": "cops",
+        "protocol": "paper",
+        "track": "zero-shot",
+        "source": "demo_source",
+        "domain": "object texture",
+    }
+    assert expected.items() <= run.data.tags.items()
+    assert run.data.params["backbone.name"] == "embedded"
+    assert [each.dataset.name for each in run.inputs.dataset_inputs] == ["demo_texture", "demo_object"]
+    (training,) = runs("cops_paper/demo_source")
+    assert f"runs/{training.info.run_id}" in run.data.tags["mlflow.note.content"]
+    assert (run.info.start_time, run.info.end_time) == (training.info.start_time, training.info.end_time)
+    table = client().load_table(run.info.experiment_id, "tables/datasets.json", [run.info.run_id])
+    assert table[["dataset", "metric", "mean"]].to_numpy().tolist() == [
+        ["demo_texture", "image_auroc", 0.7],
+        ["demo_object", "image_auroc", 0.8],
+    ]
+
+
+def test_one_parent_holds_all_of_one_state(params: Params) -> None:
+    (parent,) = in_experiment("zsad", "tags.`zsad.kind` = 'results'")
+    assert {run.data.tags["mlflow.parentRunId"] for run in compared().values()} == {parent.info.run_id}
+    assert [item.path for item in client().list_artifacts(parent.info.run_id)] == ["tables"]
+    assert "| texture | zero-shot |" in parent.data.tags["mlflow.note.content"]
+
+
+def test_the_experiment_names_the_best_and_has_views(params: Params) -> None:
+    tags = client().get_experiment_by_name("zsad").tags
+    assert tags["mlflow.note.content"].startswith("**Best zero-shot by image AUROC**: [all targets](#/")
+    assert "viewStateShareKey=leaderboard) clip_zero 0.750 · [object]" in tags["mlflow.note.content"]
+    views = [name for name in tags if name.startswith("mlflow.sharedViewState.")]
+    assert sorted(name.rpartition(".")[2] for name in views) == ["domain_object", "domain_texture", "leaderboard"]
+
+
+def test_comparing_again_changes_nothing(params: Params) -> None:
+    before = [run.to_dictionary() for run in in_experiment("zsad")]
+    assert compare(params) == {"configurations": 4, "told": 0}
+    assert [run.to_dictionary() for run in in_experiment("zsad")] == before
+
+
+def test_a_report_is_attached_once(params: Params, tmp_path: Path) -> None:
+    (parent,) = in_experiment("zsad", "tags.`zsad.kind` = 'results'")
+    report = tmp_path / "report.html"
+    with connection.open_store() as store:
+        assert not log_report(store, parent.info.run_id, report)
+        report.write_text("<html></html>")
+        assert log_report(store, parent.info.run_id, report)
+        assert not log_report(store, parent.info.run_id, report)
+    assert "report.html" in [item.path for item in client().list_artifacts(parent.info.run_id)]
 
 
 def test_a_killed_training_is_completed_in_its_own_run(params: Params) -> None:
@@ -141,6 +228,12 @@ def test_register_makes_versions_with_aliases_and_a_receipt(params: Params, capf
     assert models["cops"].aliases == ("challenger", "champion")
     assert models["cops"].protocol == "strict"
     assert models["cops"].mean == {"image_auroc": 0.75}
+    (version,) = client().search_model_versions("name='cops'")
+    assert "| demo_texture | texture | 0.700 | – | – |" in version.description
+    assert "Since the champion" not in version.description
+    assert "`champion` is the version to rely on" in client().get_registered_model("cops").description
+    (evaluated,) = client().get_run(compared()["cops"].info.run_id).outputs.model_outputs
+    assert f"models:/{evaluated.model_id}" == version.source
 
 
 def test_a_version_holds_the_first_seed_and_its_metrics_by_dataset(params: Params) -> None:
@@ -164,9 +257,10 @@ def test_a_version_holds_the_first_seed_and_its_metrics_by_dataset(params: Param
 
 
 def test_registering_again_changes_nothing(params: Params) -> None:
-    before, receipt = list_models(), registration.RECEIPT.read_bytes()
+    before, receipt, told = list_models(), registration.RECEIPT.read_bytes(), everything()
     register(params)
     assert list_models() == before
+    assert everything() == told
     assert registration.RECEIPT.read_bytes() == receipt
     model = client().get_logged_model(client().get_model_version("cops", "1").source.removeprefix("models:/"))
     assert len(model.metrics) == 3
@@ -177,6 +271,10 @@ def test_a_new_checkpoint_is_challenger_until_promoted(params: Params) -> None:
     make_cell(params, "cops", "demo_source", weight=9.0, losses=[1.5, 0.5], bonus=0.05)
     register(params)
     assert len(runs("cops/demo_source")) == 2
+    description = client().get_model_version("cops", "2").description
+    assert description.startswith("**Since the champion, version 1**")
+    assert "- `lr`: 2.0 → 9.0" in description
+    assert "| demo_texture | image_auroc | 0.700 | 0.750 | +0.050 |" in description
     assert aliases_of("cops") == {1: ("champion",), 2: ("challenger",)}
     assert resolve("models:/cops@challenger") == Path("data/checkpoints/cops/demo_source/seed_0.safetensors")
     assert resolve("models:/cops@champion").read_bytes() == old  # no longer on disk: from MLflow's artifacts
@@ -192,6 +290,18 @@ def test_a_new_checkpoint_is_challenger_until_promoted(params: Params) -> None:
     (promotion,) = read_json(PROMOTIONS)["cops"]
     assert (KEPT / f"{promotion['checkpoint_sha256']}.safetensors").is_file()
     assert resolve("models:/cops@champion") == resolve("models:/cops/2")
+
+
+def test_only_the_run_of_the_changed_configuration_is_replaced(params: Params) -> None:
+    """The others move to the parent of the new state, which has all of it."""
+    current, earlier = compared(), compared("tags.current = 'no'")
+    assert sorted(current) == sorted(KEYS)
+    assert list(earlier) == ["cops"]
+    assert current["cops"].data.metrics["all/image_auroc"] == pytest.approx(0.8)
+    parents = {run.info.run_id: run.data.tags["state"] for run in in_experiment("zsad", "tags.`zsad.kind` = 'results'")}
+    (new,) = {run.data.tags["mlflow.parentRunId"] for run in current.values()}
+    assert parents.keys() == {new, earlier["cops"].data.tags["mlflow.parentRunId"]}
+    assert {run.data.tags["state"] for run in current.values()} == {parents[new]}
 
 
 @pytest.mark.parametrize(
@@ -219,8 +329,8 @@ def test_the_served_model_takes_bytes_and_gives_score_and_heatmap(
 
     loaded: list[Path] = []
     monkeypatch.setattr(zsad, "load", lambda path: loaded.append(Path(path)) or Predictor(), raising=False)
-    with tracking.open_store():
-        model = tracking.mlflow.pyfunc.load_model("models:/cops@champion")
+    with connection.open_store():
+        model = mlflow.pyfunc.load_model("models:/cops@champion")
     first, second = model.predict([b"12", b"12345"])
     assert (first.score, second.score, first.label) == (0.2, 0.5, None)
     png = np.frombuffer(base64.b64decode(first.heatmap), np.uint8)
@@ -290,7 +400,7 @@ def test_a_deleted_store_comes_back_from_the_files(params: Params, monkeypatch: 
     def told() -> list[tuple[Any, ...]]:
         return sorted((run.info.run_name, run.info.start_time, run.info.end_time, run.data.params) for run in runs())
 
-    before = told()
+    before, comparison = told(), [row for row in everything() if row[3].get("current") == "yes"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('second.db').absolute()}")  # as if mlflow.db were gone
     journal_path("clip_zero", "demo_source").unlink()
     assert tracking.sync(params) == {"runs": 5, "changed": 5, "rebuilt": 1}
@@ -302,8 +412,8 @@ def test_a_deleted_store_comes_back_from_the_files(params: Params, monkeypatch: 
     ]
     (rebuilt,) = runs("clip_zero/demo_source")
     assert rebuilt.data.tags["zsad.rebuilt"] == "from checkpoint.json"
-    assert rebuilt.data.metrics["demo_object/image_auroc"] == 0.8
     register(params)
+    assert [row for row in everything() if row[3].get("current") == "yes"] == comparison
     assert aliases_of("cops") == {1: ("challenger", "champion")}
 
 
@@ -373,6 +483,6 @@ def test_outside_a_repository_the_remedy_is_named(tmp_path: Path, monkeypatch: p
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     with pytest.raises(UserError, match="set MLFLOW_TRACKING_URI"):
-        tracking.store_uri()
+        store.store_uri()
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    assert tracking.store_uri() == f"sqlite:///{(tmp_path / 'mlflow.db').resolve()}"
+    assert store.store_uri() == f"sqlite:///{(tmp_path / 'mlflow.db').resolve()}"

@@ -73,6 +73,11 @@ def make_cell(params: Params, key: str, source: str, weight: float, losses: list
         undefined = dataset == source
         mean = {"image_auroc": None if undefined else 0.6 + 0.1 * number + bonus, "pixel_aupro": None}
         cell = dict.fromkeys(FIELDS) | {name: record[name] for name in FIELDS if name in record}
-        cell |= {"dataset": dataset, "dataset_hash": f"{dataset}-" + "0" * 40, "mean": mean}
+        cell |= {"dataset": dataset, "dataset_hash": f"{dataset}-" + "0" * 40, "mean": mean, "sd": dict.fromkeys(mean)}
+        cell |= {
+            "domain": dataset.removeprefix("demo_"),
+            "n_images": 9,
+            "categories": {"cork": {"n_images": 9, **mean}},
+        }
         if params.configuration(key).source_for(params, dataset) == source:
             write_json(Path("metrics/cells") / key / f"{dataset}.json", cell)

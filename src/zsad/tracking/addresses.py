@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 
 from zsad.common.errors import UserError
 from zsad.common.io import file_sha256
-from zsad.tracking.runs import Store, open_store
+from zsad.tracking.connection import Store, open_store
 from zsad.tracking.versions import by_alias, by_number, model_id_of
 from zsad.training.record import CHECKPOINTS
 

@@ -1,7 +1,7 @@
 """What files tell of a training and its results, to be replayed: journals, checkpoints, result files."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +12,7 @@ from zsad.config.params import Params
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.metrics.summaries import mean_of
 from zsad.evaluation.results import cell_path, read_cell
-from zsad.tracking.journal import read_events
+from zsad.tracking.journal import journal_path, read_events
 from zsad.training.record import CHECKPOINTS, RECORD, Record, read_record
 
 MAX_PARAM_CHARS = 500
@@ -117,6 +117,14 @@ def current_trainings(params: Params) -> Iterator[Training]:
             if file.is_file() and not (record := read_record(key, source)).unused:
                 time_ms = file.stat().st_mtime_ns // 1_000_000
                 yield Training(_start_of(record), time_ms, end={"checkpoints": dict(record.files), "time": time_ms})
+
+
+def journalled(trainings: Iterable[Training]) -> Iterator[Training]:
+    """The same trainings as their journals tell of them, with times and losses; without a journal as they are."""
+    for training in trainings:
+        path = journal_path(training.start["learner"], training.start["source"])
+        told = read_trainings(path) if path.is_file() else []
+        yield next((one for one in told if one.content == training.content), training)
 
 
 def read_cells(params: Params, training: Training) -> list[dict[str, Any]]:

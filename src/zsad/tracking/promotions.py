@@ -14,9 +14,9 @@ from zsad.common.io import atomic_path, file_sha256, read_json, write_json
 from zsad.evaluation.results import cell_path
 from zsad.tracking.addresses import resolve
 from zsad.tracking.candidates import Candidate
+from zsad.tracking.connection import open_store
 from zsad.tracking.history import Training, read_trainings
 from zsad.tracking.journal import JOURNAL_DIR
-from zsad.tracking.runs import open_store
 from zsad.tracking.versions import CHALLENGER, CHAMPION, by_alias
 from zsad.training.record import read_record
 

@@ -23,10 +23,13 @@ from zsad.common.progress import log
 from zsad.config.params import Params
 from zsad.tracking import runs
 from zsad.tracking.candidates import Candidate, candidates, check_files, checkpoint_file
+from zsad.tracking.comparison import compare
+from zsad.tracking.connection import Store, open_store
+from zsad.tracking.descriptions import describe
 from zsad.tracking.history import Training, current_trainings, measured, target_means
 from zsad.tracking.journal import now_ms
 from zsad.tracking.promotions import Promotion, promoted_candidate, promotions
-from zsad.tracking.runs import Store, open_store, run_of
+from zsad.tracking.runs import run_of
 from zsad.tracking.versions import CHALLENGER, CHAMPION, model_id_of, versions_of
 
 RECEIPT = Path("data/registry/receipt.json")
@@ -45,6 +48,7 @@ def register(params: Params) -> dict[str, Any]:
     for training in trainings:
         check_files(training)
     runs.sync(params)
+    compare(params)
     registered = {candidate.file for candidate in chosen}
     for training in trainings:
         with open_store() as store:
@@ -59,6 +63,7 @@ def register(params: Params) -> dict[str, Any]:
     for promotion in promoted.values():
         with open_store() as store:
             _restore(store, promotion)
+    describe(params, chosen)
     receipt = {
         candidate.name: {
             "source": candidate.training.start["source"],
@@ -73,7 +78,8 @@ def register(params: Params) -> dict[str, Any]:
 
 def rebuild(params: Params) -> list[str]:
     """`zsad track sync`: runs from journals and checkpoints; what was registered before is registered again."""
-    told = [", ".join(f"{count} {name}" for name, count in runs.sync(params).items())]
+    counts = {**runs.sync(params), **compare(params)}
+    told = [", ".join(f"{count} {name}" for name, count in counts.items())]
     if RECEIPT.is_file():  # in case the store is a new one
         told.append(f"registered: {', '.join(register(params))}")
     return told
@@ -150,7 +156,7 @@ def _log_model(store: Store, run_id: str, candidate: Candidate) -> str:
     """
     client, training = store.client, candidate.training
     model = client.create_logged_model(
-        store.experiment_id,
+        store.comparison,
         name=candidate.name,
         source_run_id=run_id,
         tags=candidate.tags,

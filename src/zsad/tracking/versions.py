@@ -10,7 +10,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 from mlflow.entities.model_registry import ModelVersion
 
 from zsad.common.errors import UserError
-from zsad.tracking.runs import Store, open_store
+from zsad.tracking.connection import Store, open_store
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 

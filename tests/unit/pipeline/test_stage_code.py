@@ -45,7 +45,7 @@ def test_one_digest_a_stage_and_a_key(params: Params, digests: Mapping[str, dict
         ("zsad.training.loop", {"train"}),
         ("zsad.training.support_set", {"adapt"}),
         ("zsad.inference.batches", {"predict"}),
-        ("zsad.inference.maps", {"predict", "score"}),
+        ("zsad.inference.maps", {"predict", "score", "register"}),
         ("zsad.evaluation.metrics.histogram", {"score"}),
         ("zsad.evaluation.leaderboard", {"aggregate"}),
         ("zsad.tracking.runs", {"register"}),
