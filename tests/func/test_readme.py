@@ -31,7 +31,7 @@ ON_A_GPU = ["make paper"]  # and needs downloads: not exercised
 DEMO = "{kind: demo, path: src/zsad/datasets/demo.yaml}"
 README_SIZE = (
     *SMALL,
-    "learners={cops: {epochs: 1, lr: 0.001}}",
+    "learners={clip_zero: {}, cops: {epochs: 1, lr: 0.001}}",
     "few_shot={apt_2shot: {method: apt, shots: 2, epochs: 2, synthetic: 2, held_out: 2}}",
     f"datasets={{demo_source: {DEMO}, demo_texture: {DEMO}}}",
 )
@@ -46,6 +46,8 @@ def test_the_list_of_commands_is_the_readmes() -> None:
     told = [
         *IN_CI,
         "zsad predict models:/cops@champion photos/ --out predictions",
+        "zsad report",
+        "zsad compare clip_zero cops",
         "dvc exp run -S learners.cops.lr=0.0005",
         "zsad gate --against HEAD",
         *ON_A_GPU,
@@ -63,6 +65,9 @@ def test_run_compare_and_try_a_setting(repo: Repo) -> None:
     assert repo.is_up_to_date()
     repo.commit("results")
     assert "champion" in repo.run("zsad", "models")
+    repo.run("zsad", "report")
+    assert "demo_texture" in (repo.path / "report.html").read_text()
+    assert "image_auroc" in repo.run("zsad", "compare", "clip_zero", "cops")
     assert "passed" in repo.run("zsad", "gate", "--against", "HEAD")
     repo.run("dvc", "exp", "run", "-S", "learners.cops.lr=0.0005")
     assert "lr: 0.0005" in (repo.path / "params.yaml").read_text()
@@ -157,7 +162,7 @@ def test_mlflow_ui_shows_the_runs(repo: Repo) -> None:
     try:
         names = ("cops/demo_source", "apt_2shot/demo_source", "apt_2shot/demo_texture")
         assert _run_names(port, "zsad-training") == set(names)
-        assert {"cops", "apt_2shot"} < _run_names(port, "zsad")
+        assert {"clip_zero", "cops", "apt_2shot"} < _run_names(port, "zsad")
     finally:
         server.terminate()
         server.wait(timeout=60)
