@@ -158,10 +158,11 @@ def test_one_run_a_configuration_with_metrics_by_dataset_and_domain(params: Para
     assert f"runs/{training.info.run_id}" in run.data.tags["mlflow.note.content"]
     assert (run.info.start_time, run.info.end_time) == (training.info.start_time, training.info.end_time)
     table = client().load_table(run.info.experiment_id, "tables/datasets.json", [run.info.run_id])
-    assert table[["dataset", "metric", "mean"]].to_numpy().tolist() == [
-        ["demo_texture", "image_auroc", 0.7],
-        ["demo_object", "image_auroc", 0.8],
+    assert table[["dataset", "metric"]].to_numpy().tolist() == [
+        ["demo_texture", "image_auroc"],
+        ["demo_object", "image_auroc"],
     ]
+    assert table["mean"].tolist() == pytest.approx([0.7, 0.8])
 
 
 def test_one_parent_holds_all_of_one_state(params: Params) -> None:
