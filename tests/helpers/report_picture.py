@@ -1,4 +1,4 @@
-"""docs/images/report.png: the report's first screen. `make docs` writes it, where a Chromium is installed.
+"""docs/images/report.png: three views of the report. `make docs` writes it, where a Chromium is installed.
 
 Wants the demo to have run.
 """
@@ -13,16 +13,32 @@ from PIL import Image
 from tests.helpers import ROOT
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-SIZE = (1100, 1500)  # pixels
-COLOURS = 48
+WIDTH = 1100  # pixels
+ONLY = "header, section:not(#{0}), #{0} > :not(#{0}-2, #{0}-2 ~ *) {{ display: none }}"  # from its second dataset on
+VIEWS = (("", 560), (ONLY.format("charts"), 600), (ONLY.format("pictures"), 470))  # styles, pixels that are shown
+GAP, COLOURS = 10, 96
 OUT = ROOT / "docs/images/report.png"
 
 
-def screenshot(browser: str, page: Path, out: Path, folder: Path) -> None:
-    """The page's first screen, as PNG."""
-    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={folder}"]
-    size = f"--window-size={SIZE[0]},{SIZE[1]}"
-    subprocess.run([browser, *options, size, f"--screenshot={out}", page.as_uri()], check=True, capture_output=True)
+def view(browser: str, page: Path, style: str, height: int) -> Image.Image:
+    """What a window shows of the page with some more style."""
+    styled, shot = page.with_name("styled.html"), page.with_name("shot.png")
+    styled.write_text(page.read_text().replace("</style>", f"{style}</style>", 1))
+    options = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={page.parent}"]
+    options += [f"--window-size={WIDTH},{height}", f"--screenshot={shot}"]
+    subprocess.run([browser, *options, styled.as_uri()], check=True, capture_output=True)
+    return Image.open(shot).convert("RGB")
+
+
+def write(page: Path, browser: str) -> None:
+    """The views below each other."""
+    shots = [view(browser, page, *one) for one in VIEWS]
+    sheet = Image.new("RGB", (WIDTH, sum(shot.height + GAP for shot in shots) - GAP), "#8a929b")
+    top = 0
+    for shot in shots:
+        sheet.paste(shot, (0, top))
+        top += shot.height + GAP
+    sheet.quantize(COLOURS).save(OUT, optimize=True)
 
 
 def main() -> None:
@@ -32,10 +48,9 @@ def main() -> None:
         print(f"{OUT.name} stays as it is: none of {', '.join(BROWSERS)} is installed")
         return
     with tempfile.TemporaryDirectory() as folder:
-        page, shot = Path(folder) / "report.html", Path(folder) / "report.png"
+        page = Path(folder) / "report.html"
         subprocess.run(["zsad", "report", "--out", str(page)], check=True, cwd=ROOT)
-        screenshot(browser, page, shot, Path(folder))
-        Image.open(shot).convert("RGB").quantize(COLOURS).save(OUT, optimize=True)
+        write(page, browser)
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def inline(svg: str, label: str) -> Markup:
 
 def _restyle(element: ET.Element) -> None:
     if "d" in element.attrib:
-        element.set("d", " ".join(element.attrib["d"].split()))
+        element.set("d", re.sub(r"(\.\d\d)\d+", r"\1", " ".join(element.attrib["d"].split())))
     if "style" in element.attrib:
         style = re.sub(r"font: ([\d.]+)px [^;]*", r"font-size: \1px", element.attrib["style"])
         element.set("style", re.sub(r"#00000[1-4]|#00010\d", _variable, style).strip())

@@ -5,7 +5,7 @@ for (const head of document.querySelectorAll("table.sortable thead th")) {
   head.append(button);
   button.addEventListener("click", () => {
     const body = head.closest("table").tBodies[0];
-    const key = (row) => row.cells[head.cellIndex].dataset.key;
+    const key = (row) => row.cells[head.cellIndex].dataset.key ?? row.cells[head.cellIndex].textContent;
     const number = [...body.rows].every((row) => key(row) === "" || !isNaN(key(row)));
     const first = number ? "descending" : "ascending";
     const second = number ? "ascending" : "descending";
