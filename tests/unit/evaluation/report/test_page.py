@@ -5,10 +5,12 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from tests.helpers.report_cases import HOSTILE, SHIFT, Read, make_params, read, written_grid
+from tests.helpers.report_cases import HOSTILE, PARAMS, SHIFT, Read, make_params, read, written_grid
+from zsad.config.params import Params
 from zsad.evaluation.leaderboard import SHORT
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.report.material import gather
@@ -165,3 +167,34 @@ def test_missing_broken_and_other_cells_are_listed(copy: Path) -> None:
 def test_without_any_cell_there_is_still_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert "No result has metrics yet" in told().text
+
+
+def test_three_learners_are_ranked(copy: Path) -> None:
+    for dataset in ("aux", "wood", "retina"):
+        cell = read_cell("cops", dataset)
+        path = Path(f"metrics/cells/faprompt/{dataset}.json")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({**cell, "learner": "faprompt"}))
+    shutil.rmtree("data")
+    learners = {**PARAMS["learners"], "faprompt": {}}  # type: ignore[dict-item]
+    shown = read(page(gather(Params.model_validate({**PARAMS, "learners": learners})), Measured()))
+    assert "2 shared datasets are too few for ranks to show anything" in shown.text
+    assert any(str(a.get("aria-label")).startswith("Mean ranks, Zero-shot, AUPRO: ") for tag, a in shown.tags)
+
+
+class Published(NamedTuple):
+    row: dict[str, object]
+
+
+def test_published_figures_stand_beside_ours(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.rmtree("data")
+    names = ("learner", "source", "dataset", "metric", "ours", "published", "gap", "published_source", "quoted")
+    agree = Published(
+        dict(zip(names, ("cops", "visa", "mvtec", "image_auroc", 0.9, 0.92, -0.02, "a table", "own"), strict=True))
+    )
+    other = Published({**agree.row, "gap": None})
+    assert "Ours and published" not in told().tables
+    monkeypatch.setattr("zsad.evaluation.report.tables.beside", lambda params, cells: [agree, other])
+    _, *rows = told().tables["Ours and published"]
+    assert rows[0] == ["cops", "visa", "mvtec", "image_auroc", "0.900", "0.920", "-0.020", "a table", "own"]
+    assert rows[1][6] == "–"
