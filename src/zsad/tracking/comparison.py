@@ -62,12 +62,10 @@ def log_report(store: Store, run_id: str, report: Path = REPORT) -> bool:
     return True
 
 
-def run_of_configuration(store: Store, key: str) -> str | None:
-    """Id of the current run of a configuration."""
-    found = _search(
-        store, f"tags.current = 'yes' and tags.`zsad.kind` = 'configuration' and tags.configuration = '{key}'"
-    )
-    return str(found[0].info.run_id) if found else None
+def runs_of_configurations(store: Store) -> dict[str, Run]:
+    """The current run of each configuration, by its results' digest."""
+    found = _search(store, "tags.current = 'yes' and tags.`zsad.kind` = 'configuration'")
+    return {run.data.tags["zsad.results"]: run for run in found}
 
 
 def _parent(store: Store, params: Params, standings: Sequence[Standing], state: str) -> str:

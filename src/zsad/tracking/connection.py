@@ -10,6 +10,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from zsad.common.errors import UserError
@@ -28,8 +29,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-COMPARISON = "zsad"  # the experiment of results and models
-TRAINING = "zsad-training"  # that of losses by epoch
+COMPARISON, TRAINING = "zsad", "zsad-training"
 STORE_ERRORS = (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, ModuleNotFoundError)  # last: SQL drivers
 
 
@@ -39,12 +39,20 @@ class StoreError(UserError):
 
 @dataclass(frozen=True)
 class Store:
-    """An MLflow store that has just answered."""
+    """An MLflow store, open. Its experiments are looked up, and made where missing, when they are first asked for."""
 
     client: MlflowClient
-    comparison: str  # ids of the experiments
-    training: str
     uri: str
+
+    @cached_property
+    def comparison(self) -> str:
+        """Id of the experiment of results and models."""
+        return _experiment(self.client, sqlite_path(self.uri), COMPARISON)
+
+    @cached_property
+    def training(self) -> str:
+        """Id of the experiment of losses by epoch."""
+        return _experiment(self.client, sqlite_path(self.uri), TRAINING)
 
 
 def ensure_store() -> str:
@@ -67,7 +75,7 @@ def open_store() -> Iterator[Store]:
             path = sqlite_path(uri)
             client = MlflowClient(tracking_uri=uri)  # slow the first time: not under the lock
             with one_writer(path), _as_default(uri):
-                yield Store(client, _experiment(client, path, COMPARISON), _experiment(client, path, TRAINING), uri)
+                yield Store(client, uri)
         except STORE_ERRORS as error:
             remedy = "nothing is lost: `zsad track sync` catches up once it answers"
             raise StoreError(f"MLflow store {without_password(uri)}: {_reason(error)}; {remedy}") from error

@@ -1,6 +1,6 @@
 """What the registry says of a version beside its tags: its card, and what differs from the champion."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
@@ -8,27 +8,28 @@ from mlflow.entities.model_registry import ModelVersion
 from zsad.config.params import Params
 from zsad.tracking.candidates import Candidate
 from zsad.tracking.cards import changes, model_card, version_card
-from zsad.tracking.comparison import run_of_configuration
+from zsad.tracking.comparison import runs_of_configurations
 from zsad.tracking.connection import Store, open_store
-from zsad.tracking.versions import CHALLENGER, CHAMPION, by_alias, by_number, model_id_of
+from zsad.tracking.versions import CHAMPION, by_number, model_id_of
 
 
-def describe(params: Params, candidates: Iterable[Candidate]) -> None:
+def describe(params: Params, registered: Sequence[tuple[Candidate, ModelVersion]]) -> None:
     """Describe challengers and their models, once aliases are where they belong; the same is not written again."""
-    for candidate in candidates:
+    for candidate, version in registered:
         with open_store() as store:
-            _describe(store, params, candidate)
+            _describe(store, params, candidate, version)
+    with open_store() as store:
+        _show_models(store, registered)
 
 
-def _describe(store: Store, params: Params, candidate: Candidate) -> None:
+def _describe(store: Store, params: Params, candidate: Candidate, version: ModelVersion) -> None:
     client, name = store.client, candidate.name
-    registered, version = client.get_registered_model(name), by_alias(store, name, CHALLENGER)
-    if registered.description != (text := model_card(candidate)):
+    model = client.get_registered_model(name)
+    if model.description != (text := model_card(candidate)):
         client.update_registered_model(name, text)
-    card = version_card(params, candidate, _changes(store, version, registered.aliases.get(CHAMPION)))
+    card = version_card(params, candidate, _changes(store, version, model.aliases.get(CHAMPION)))
     if version.description != card:
         client.update_model_version(name, version.version, card)
-    _link(store, candidate, model_id_of(version))
 
 
 def _changes(store: Store, version: ModelVersion, champion: str | None) -> str:
@@ -49,11 +50,11 @@ def _by_dataset(model: LoggedModel) -> Mapping[tuple[str, str], float]:
     return {(metric.key, metric.dataset_name): metric.value for metric in told if metric.dataset_name}
 
 
-def _link(store: Store, candidate: Candidate, model_id: str) -> None:
-    """Show the model in the row of its configuration. As an output: MLflow's pages list runs by what they put out."""
-    run_id = run_of_configuration(store, candidate.training.start["learner"])
-    if run_id is None:
-        return
-    outputs = store.client.get_run(run_id).outputs
-    if outputs is None or model_id not in {model.model_id for model in outputs.model_outputs}:
-        store.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
+def _show_models(store: Store, registered: Sequence[tuple[Candidate, ModelVersion]]) -> None:
+    """Each model in the row of its configuration. As an output: MLflow's pages list runs by what they put out."""
+    current = runs_of_configurations(store)
+    for run in current.values():
+        told = {model.model_id for model in store.client.get_run(run.info.run_id).outputs.model_outputs}
+        own = [model_id_of(v) for c, v in registered if c.training.start["learner"] == run.data.tags["configuration"]]
+        if missing := [LoggedModelOutput(model_id, step=0) for model_id in own if model_id not in told]:
+            store.client.log_outputs(run.info.run_id, missing)

@@ -53,17 +53,18 @@ def register(params: Params) -> dict[str, Any]:
     for training in trainings:
         with open_store() as store:
             _upload_checkpoints(store, training, registered)
-    promoted = promotions()
+    promoted, versions = promotions(), []
     for candidate in chosen:
         with open_store() as store:
             version = _version_of(store, candidate)
+            versions.append(version)
             _point(store, version, CHALLENGER)
             if candidate.name not in promoted:
                 _let_first_be_champion(store, version)
     for promotion in promoted.values():
         with open_store() as store:
             _restore(store, promotion)
-    describe(params, chosen)
+    describe(params, list(zip(chosen, versions, strict=True)))
     receipt = {
         candidate.name: {
             "source": candidate.training.start["source"],
