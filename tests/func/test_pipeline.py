@@ -133,7 +133,7 @@ WORDS = {
     ),
     "a moved blank line": ("training/loop.py", "\n\n\ndef _train_only", "\n\ndef _train_only"),
     "the description of a setting": ("learners/base.py", "the last one counts.", "the last one is kept."),
-    "a line of the gate": ("evaluation/gate.py", "ROWS_SHOWN = 20", "ROWS_SHOWN = 21"),
+    "a line of the gate": ("evaluation/verdict.py", "ROWS_SHOWN = 20", "ROWS_SHOWN = 21"),
     "a line of the command line": ("cli/main.py", "return OUR_FAULT", "return OUR_FAULT + 1"),
     "a message about parameters": ("config/validation.py", 'if close else f"known here:', 'if close else f"known:'),
 }
@@ -152,7 +152,7 @@ EDITS = {
         TRAIN,
     ),
     "a line of the predictions": ("inference/batches.py", "    if picked:\n", "    if len(picked):\n", PREDICT),
-    "a line of score": ("evaluation/score.py", "count = max(1, ", "count = max(1, 0 + ", SCORE),
+    "a line of score": ("evaluation/category.py", "count = max(1, ", "count = max(1, 0 + ", SCORE),
     "a line of the table": ("evaluation/leaderboard.py", '"# Leaderboard"', '"# The leaderboard"', {"aggregate"}),
     "a line of the registration": (
         "tracking/register.py",
