@@ -48,7 +48,7 @@ def explain(verdict: Verdict, out: Path) -> str:
         if change.fell and change.scope == "cell":
             fallen.setdefault((change.learner, change.dataset), []).append(change.metric)
     if not (fallen and verdict.commit):
-        return "## What was lost\n\nNothing: no metric of a cell fell.\n"
+        return "## What was lost\n\nNothing: no metric of a cell fell by more than tolerance and chance allow.\n"
     before, after = cells_at(verdict.commit)[0], {name: read_cell(*name) for name in fallen}
     cells = both_sides(verdict.commit, fallen, before, after)
     pictures = {cell.name: _pictures(cell, fallen[cell.name], out) for cell in cells}
