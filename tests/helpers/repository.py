@@ -114,6 +114,7 @@ def make_repo(path: Path, *assignments: str) -> Repo:
     (path / ".dvc").mkdir()
     shutil.copy(ROOT / ".dvc" / "config", path / ".dvc" / "config")
     shutil.copy(ROOT / ".dvc" / ".gitignore", path / ".dvc" / ".gitignore")
+    shutil.copytree(ROOT / ".dvc" / "plots", path / ".dvc" / "plots")
     repo = Repo(path)
     repo.run("git", "init", "-q", "-b", "main")
     repo.set(*assignments)
