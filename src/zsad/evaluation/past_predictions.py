@@ -6,10 +6,9 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from zsad.datasets.manifest import MANIFESTS, Manifest, load_manifest
+from zsad.evaluation.regressions import Name
 from zsad.evaluation.results import Cell
 from zsad.inference.stored import INFO_FILE, PREDICTIONS, Predictions
-
-Name = tuple[str, str]  # (configuration, dataset)
 
 
 class BothSides(NamedTuple):

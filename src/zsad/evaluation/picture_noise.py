@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from zsad.config.schema import MetricsParams
 from zsad.evaluation.metrics.bootstrap import Draws
-from zsad.evaluation.past_predictions import BothSides, Name
+from zsad.evaluation.past_predictions import BothSides
+from zsad.evaluation.regressions import Name
 from zsad.evaluation.score import cell_draws, score_categories
 
 
