@@ -28,7 +28,7 @@ def score_cell(params: Params, key: str, dataset: str) -> Cell:
     params.dataset(dataset)
     manifest = load_manifest(dataset)
     predictions = Predictions.open(PREDICTIONS / key / dataset)
-    _check_same_data(predictions, manifest)
+    check_same_data(predictions, manifest)
     cell = score(predictions, manifest, params.metrics)
     write_json(cell_path(key, dataset), cell)
     return cell
@@ -67,7 +67,8 @@ def resolution(metrics: MetricsParams, manifest: Manifest) -> tuple[int, int]:
     return height, width
 
 
-def _check_same_data(predictions: Predictions, manifest: Manifest) -> None:
+def check_same_data(predictions: Predictions, manifest: Manifest) -> None:
+    """UserError where predictions were made for other images than the manifest lists."""
     info = predictions.info
     if info.dataset_hash != manifest.hash or info.n_images != len(manifest.test):
         raise UserError(

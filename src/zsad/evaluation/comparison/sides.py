@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from zsad.common.errors import UserError
 from zsad.config.params import Params
 from zsad.datasets.manifest import Manifest, load_manifest
 from zsad.evaluation.category import image_scores
 from zsad.evaluation.comparison.delong import Placements, placements
 from zsad.evaluation.comparison.paired import Side
 from zsad.evaluation.metrics.names import IMAGE_METRICS
-from zsad.evaluation.score import score_categories
+from zsad.evaluation.score import check_same_data, score_categories
 from zsad.inference.stored import PREDICTIONS, PredictionInfo, Predictions
 
 LEAST = 2  # pictures of either label below which DeLong's variance does not exist
@@ -67,11 +66,7 @@ def stored(key: str, dataset: str) -> Stored:
     """The predictions of `key` on `dataset`. UserError where there are none, or they are of other pictures."""
     manifest = load_manifest(dataset)
     predictions = Predictions.open(PREDICTIONS / key / dataset)
-    info = predictions.info
-    if info.dataset_hash != manifest.hash or info.n_images != len(manifest.test):
-        raise UserError(
-            f"{predictions.directory}: predicted on other images than data/manifests/{dataset} lists; run `dvc repro`"
-        )
+    check_same_data(predictions, manifest)
     return Stored(predictions, manifest)
 
 
