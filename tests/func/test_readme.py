@@ -67,6 +67,7 @@ def test_run_compare_and_try_a_setting(repo: Repo) -> None:
     assert "champion" in repo.run("zsad", "models")
     repo.run("zsad", "report")
     assert "demo_texture" in (repo.path / "report.html").read_text()
+    assert [path.name for path in repo.path.glob("mlartifacts/*/artifacts/report.html")] == ["report.html"]
     assert "image_auroc" in repo.run("zsad", "compare", "clip_zero", "cops")
     assert "passed" in repo.run("zsad", "gate", "--against", "HEAD")
     repo.run("dvc", "exp", "run", "-S", "learners.cops.lr=0.0005")

@@ -18,7 +18,7 @@ from scipy.special import stdtrit
 
 from zsad.config.params import load_params
 from zsad.evaluation.metrics.names import METRICS
-from zsad.evaluation.regressions import FALSE_ALARMS, Cells, Change, Tolerances, compare
+from zsad.evaluation.regressions import FALSE_ALARMS, Cells, Change, Tolerances, compare, shares
 from zsad.evaluation.results import read_cell
 
 
@@ -51,11 +51,11 @@ def _some_seeds(cell: Mapping[str, Any], which: slice) -> dict[str, Any]:
     return {**cell, "per_seed": chosen, "mean": means}
 
 
-def smallest_drop_caught(change: Change, numbers: int) -> float:
-    """The drop at which this number would regress if it alone fell: Holm's first step among `numbers`."""
+def smallest_drop_caught(change: Change, share: float) -> float:
+    """The drop at which this number would regress if it alone fell: Holm's first step, with this share of α."""
     if change.noise is None or change.df is None:
         return change.tolerance
-    return max(change.tolerance, -float(stdtrit(change.df, FALSE_ALARMS / numbers)) * change.noise)
+    return max(change.tolerance, -float(stdtrit(change.df, FALSE_ALARMS * share)) * change.noise)
 
 
 def report(sides: Mapping[str, Cells], cell: Tolerances, mean: Tolerances) -> None:
@@ -74,8 +74,8 @@ def _print_drops(verdicts: Sequence[Sequence[Change]]) -> None:
     drops: dict[tuple[str, str], list[float]] = {}
     for changes in verdicts:
         noisy = [change for change in changes if change.noise is not None]
-        for change in noisy:
-            drops.setdefault((change.scope, change.metric), []).append(smallest_drop_caught(change, len(noisy)))
+        for change, share in zip(noisy, shares(noisy), strict=True):
+            drops.setdefault((change.scope, change.metric), []).append(smallest_drop_caught(change, share))
     print("\nsmallest drop caught: median (least, most)")
     for scope, metric in itertools.product(("cell", "mean"), METRICS):
         found = drops.get((scope, metric), [])

@@ -70,6 +70,12 @@ def _report(arguments: argparse.Namespace) -> None:
     from zsad.tracking.journal import lineage
 
     write_report(params, arguments.out, Measured(training_cost(params), prediction_cost(params), lineage()))
+    from zsad.tracking.store import there_is_a_store
+
+    if there_is_a_store():
+        from zsad.tracking.comparison import attach_report  # MLflow is loaded only where it has something
+
+        attach_report(params, arguments.out)
 
 
 def _gate(arguments: argparse.Namespace) -> int:

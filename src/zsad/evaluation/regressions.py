@@ -12,8 +12,8 @@ from statistics import fmean
 
 import numpy as np
 
-from zsad.evaluation.metrics.bootstrap import Draws, standard_error
-from zsad.evaluation.metrics.names import METRICS
+from zsad.evaluation.metrics.bootstrap import Draws, Floats, standard_error
+from zsad.evaluation.metrics.names import HEADLINES, METRICS
 from zsad.evaluation.results import Cell
 from zsad.evaluation.seed_noise import drop_probability, holm, moderate, pooled_variance
 
@@ -166,10 +166,21 @@ def _with_noise(changes: Sequence[Change]) -> list[Change]:
     if not known:
         return list(changes)
     columns = np.array([(-c.change, c.noise, c.df) for c in known]).T
-    adjusted = holm(drop_probability(*columns))
+    adjusted = holm(drop_probability(*columns), shares(known))
     return [c for c in changes if not c.is_noisy] + [
         replace(c, p=float(p)) for c, p in zip(known, adjusted, strict=True)
     ]
+
+
+def shares(changes: Sequence[Change]) -> Floats:
+    """Each number's part of the false alarms: half is for the few that learners are known by, half for all others.
+
+    Those few, means of the headline metrics over datasets, have the least noise too; among hundreds of numbers that
+    each count the same, a drop of a whole learner would have to be as sure as one on a single cell.
+    """
+    known_by = np.array([change.scope == "mean" and change.metric in HEADLINES for change in changes])
+    counts = np.where(known_by, known_by.sum(), (~known_by).sum())
+    return 1 / counts / (2 if 0 < known_by.sum() < len(changes) else 1)
 
 
 def _moderated(group: Sequence[Change]) -> list[Change]:

@@ -92,10 +92,16 @@ def drop_probability(drops: "Floats", errors: "Floats", df: "Floats") -> "Floats
     return np.asarray(stdtr(df, -drops / errors), dtype=np.float64)
 
 
-def holm(p: "Floats") -> "Floats":
-    """Adjusted p values: whoever rejects those ≤ α errs with probability ≤ α, however they depend (Holm 1979)."""
-    order = np.argsort(p)
-    steps = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+def holm(p: "Floats", weights: "Floats | None" = None) -> "Floats":
+    """Adjusted p values: whoever rejects those ≤ α errs with probability ≤ α, however they depend (Holm 1979).
+
+    Each number has a part of α in proportion to its weight (default: all alike), and of what rejected ones leave
+    (weighted Holm, in the same paper).
+    """
+    weights = np.ones(len(p)) if weights is None else weights
+    order = np.argsort(p / weights)
+    left = np.cumsum(weights[order][::-1])[::-1]
+    steps = np.maximum.accumulate(p[order] * left / weights[order])
     adjusted = np.empty_like(steps)
     adjusted[order] = np.minimum(steps, 1.0)
     return adjusted

@@ -11,10 +11,11 @@ from tempfile import TemporaryDirectory
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 
 from zsad.common.io import canonical_json, content_hash
+from zsad.common.progress import log
 from zsad.config.params import Params
 from zsad.evaluation.results import CELLS
 from zsad.tracking.cards import headline, results_note, run_note
-from zsad.tracking.connection import Store, open_store
+from zsad.tracking.connection import Store, StoreError, open_store
 from zsad.tracking.history import current_trainings, flatten, journalled
 from zsad.tracking.journal import lineage, now_ms
 from zsad.tracking.pictures import drawable, write_sheet
@@ -28,6 +29,7 @@ PARENT = "mlflow.parentRunId"
 LEADERBOARD = ("leaderboard.md", "leaderboard.csv", "summary.json")
 REPORT = Path("report.html")  # where `zsad report` writes it
 STATE_CHARS = 12
+_RESULTS = "tags.`zsad.kind` = 'results' and tags.state = '{}'"  # the run of all results of a state
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 
@@ -50,6 +52,20 @@ def compare(params: Params) -> dict[str, int]:
     return {"configurations": len(standings), "told": told}
 
 
+def attach_report(params: Params, report: Path) -> None:
+    """Attach a report to the run of the present results, if they have one. A store that fails costs a log line.
+
+    `compare`, which makes that run, looks for a report itself: whichever comes last finds the other.
+    """
+    state = state_of(read_standings(params, journalled(current_trainings(params))))[:STATE_CHARS]
+    try:
+        with open_store() as store:
+            for run in _search(store, _RESULTS.format(state)):
+                log_report(store, str(run.info.run_id), report)
+    except StoreError as error:
+        log(f"the report is not attached: {error}")
+
+
 def log_report(store: Store, run_id: str, report: Path = REPORT) -> bool:
     """Attach the report to the run of all results, if one was written; False when there is none or it is there."""
     if not report.is_file():
@@ -70,7 +86,7 @@ def runs_of_configurations(store: Store) -> dict[str, Run]:
 
 def _parent(store: Store, params: Params, standings: Sequence[Standing], state: str) -> str:
     """The run of all results together: the tables, who leads, and which code and data it was."""
-    found = _search(store, f"tags.`zsad.kind` = 'results' and tags.state = '{state}'")
+    found = _search(store, _RESULTS.format(state))
     if found and "zsad.told" in found[0].data.tags:
         return str(found[0].info.run_id)
     tags = {"zsad.kind": "results", "state": state, NOTE: results_note(params, standings), **lineage()}

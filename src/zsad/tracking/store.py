@@ -38,6 +38,12 @@ def store_uri() -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{(store_root() / 'mlflow.db').resolve()}"
 
 
+def there_is_a_store() -> bool:
+    """Whether something may have been recorded: not in a repository in which nothing was trained yet."""
+    path = sqlite_path(store_uri())
+    return path is None or _has_content(path)
+
+
 def make_once(path: Path, make: Callable[[Path], None]) -> None:
     """Make a missing SQLite store with `make`: the first process does, those that come meanwhile wait for it."""
     if not _has_content(path):

@@ -108,3 +108,9 @@ def test_p_is_one_sided_students() -> None:
 def test_holm_by_hand() -> None:
     assert holm(np.array([0.04, 0.01, 0.5, 0.03])) == pytest.approx([0.09, 0.04, 0.5, 0.09])
     assert holm(np.array([0.9, 0.8])) == pytest.approx([1, 1])
+
+
+def test_weighted_holm_by_hand() -> None:
+    """α is parted ½, ¼, ¼; the first is rejected at 0.02 · 1 / ½, and leaves its half to the other two."""
+    assert holm(np.array([0.02, 0.03, 0.5]), np.array([2.0, 1.0, 1.0])) == pytest.approx([0.04, 0.06, 0.5])
+    assert holm(np.array([0.02, 0.03, 0.5]), np.array([0.5, 0.25, 0.25])) == pytest.approx([0.04, 0.06, 0.5])

@@ -11,6 +11,7 @@ from zsad.common.io import write_text
 from zsad.common.progress import log, progress
 from zsad.config.params import Params
 from zsad.evaluation.leaderboard import SHORT
+from zsad.evaluation.metrics.names import HEADLINES
 from zsad.evaluation.report import charts, tables
 from zsad.evaluation.report.contents import contents
 from zsad.evaluation.report.curves import Curve, read_curves, scores_by_label, stride
@@ -20,7 +21,7 @@ from zsad.evaluation.report.gallery import galleries
 from zsad.evaluation.report.material import Material, Track, gather
 from zsad.evaluation.report.provenance import provenance
 from zsad.evaluation.report.ranks import ranks
-from zsad.evaluation.report.wording import HEADLINES, TITLES, summary
+from zsad.evaluation.report.wording import TITLES, summary
 
 DEFECT_METRICS = ("image_auroc", "pixel_auroc")
 Rows = Sequence[Mapping[str, Any]]

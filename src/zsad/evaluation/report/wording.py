@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from zsad.evaluation.metrics.names import HEADLINES
 from zsad.evaluation.report.differences import PAIRED, Difference, Ranking
 from zsad.evaluation.report.material import Material, Track
 
@@ -15,7 +16,6 @@ TITLES = {
     "pixel_f1max": "pixel F1-max",
     "pixel_aupro": "AUPRO",
 }
-HEADLINES = ("image_auroc", "pixel_aupro")  # finding anomalous pictures; showing where
 Rank = Callable[[Track, str, Sequence[str]], Ranking | None]
 
 
