@@ -1,7 +1,7 @@
-"""`zsad` and `dvc` for functional tests, run in forks of a process that has imported what they spend seconds on.
+"""`zsad`, `dvc` and `python -c` for functional tests, as forks of a process that has imported what takes them seconds.
 
 A functional test types dozens of commands, and each would import torch, DVC and MLflow anew: most of the suite's time.
-A server imports them once, but nothing of zsad. `commands()` is a folder with a `zsad` and a `dvc` to be put first on
+A server imports them once, but nothing of zsad. `commands()` is a folder with these commands to be put first on
 PATH; they hand arguments, environment, folder and standard streams to a fork of the server, and end with its exit code.
 Interrupts are passed on. A command that a test kills is to be started for real, since its fork would live on; so are
 those of the tests of starting up.
@@ -41,6 +41,8 @@ IMPORTED = (
 )
 CLIENT = f"""#!{sys.executable} -SE
 import os, signal, socket, sys
+if {{name!r}} == "python" and sys.argv[1:2] != ["-c"]:
+    os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])
 with socket.socket(socket.AF_UNIX) as server:
     server.connect({{address!r}})
     told = "\\0".join([os.getcwd(), {{name!r}}, str(len(sys.argv) - 1), *sys.argv[1:],
@@ -61,13 +63,13 @@ sys.exit(code)
 
 @cache
 def commands() -> Path:
-    """The folder of the two commands; starts the server, which ends with this process."""
+    """The folder of the commands; starts the server, which ends with this process."""
     folder = Path(tempfile.mkdtemp(prefix="zsad_warm_"))
     address = str(folder / "socket")
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(address)
     listening.listen(64)
-    for name in ("zsad", "dvc"):
+    for name in ("zsad", "dvc", "python"):
         (folder / name).write_text(CLIENT.format(address=address, name=name))
         (folder / name).chmod(0o755)
     from zsad.common.cpu import settings
@@ -126,6 +128,11 @@ def _attend(connection: socket.socket) -> None:
 
 def run() -> int:
     """The command that `sys.argv` names."""
+    if sys.argv[0] == "python":
+        program, sys.argv[:] = sys.argv[2], ["-c", *sys.argv[3:]]
+        sys.path.insert(0, "")
+        exec(program, {"__name__": "__main__"})
+        return 0
     if sys.argv[0] == "dvc":
         from dvc.cli import main as dvc
 
