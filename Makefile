@@ -27,7 +27,7 @@ slow: .venv/ready         ## every learner once at ViT-L/14, 518 px, random weig
 gpu: .venv/ready          ## every learner on a CUDA GPU against the CPU, on the embedded CLIP
 	pytest tests/gpu/cuda.py
 
-processors: .venv/ready  ## the same bits under two emulated processors; wants Debian's qemu-user, and an hour
+processors: .venv/ready  ## the same bits under two emulated processors; wants Debian's qemu-user, and 20 minutes
 	pytest tests/emulated/processors.py
 
 lint: .venv/ready         ## style, types and the layers of imports

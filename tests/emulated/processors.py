@@ -3,7 +3,7 @@
 `pytest tests/emulated/processors.py` checks what the documentation promises: under the settings that go with
 `deterministic: true` processors of one vendor compute the same bits. `python -m tests.emulated.processors` prints what
 agrees with this machine, with the settings and without. Both need qemu's user-mode emulation (Debian: qemu-user) and
-take about half an hour. The name keeps this file out of `pytest` and `make test`.
+take about 20 minutes. The name keeps this file out of `pytest` and `make test`.
 """
 
 import json
