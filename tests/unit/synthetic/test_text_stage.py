@@ -114,7 +114,7 @@ def test_a_text_tower_learns_what_the_pictures_are_called() -> None:
     for hearsay, follows in ((0.0, 0), (1.0, 1)):
         torch.manual_seed(0)
         network = model.build(config.architecture, len(text_stage.tokens.kept_ids()) + 1)
-        settings = text_stage.TextConfig(steps=80, batch=64, warmup=5, hearsay=hearsay)
+        settings = text_stage.TextConfig(steps=50, batch=32, warmup=5, hearsay=hearsay)
         losses = list(text_stage.train(network, pictures, settings, seed=0))
         assert np.mean(losses[-10:]) < np.mean(losses[:10])
         axis = evaluate.state_axis(network, "screw")[:2].abs()
