@@ -29,7 +29,6 @@ PARENT = "mlflow.parentRunId"
 LEADERBOARD = ("leaderboard.md", "leaderboard.csv", "summary.json")
 REPORT = Path("report.html")  # where `zsad report` writes it
 STATE_CHARS = 12
-_RESULTS = "tags.`zsad.kind` = 'results' and tags.state = '{}'"  # the run of all results of a state
 KIND = {"mlflow.experimentKind": "custom_model_development"}
 
 
@@ -38,7 +37,7 @@ def compare(params: Params) -> dict[str, int]:
 
     Raises StoreError. What is there already is not written again.
     """
-    standings = read_standings(params, journalled(current_trainings(params)))
+    standings = _standings(params)
     if not standings:
         return {"configurations": 0, "told": 0}
     state = state_of(standings)[:STATE_CHARS]
@@ -57,10 +56,10 @@ def attach_report(params: Params, report: Path) -> None:
 
     `compare`, which makes that run, looks for a report itself: whichever comes last finds the other.
     """
-    state = state_of(read_standings(params, journalled(current_trainings(params))))[:STATE_CHARS]
+    state = state_of(_standings(params))[:STATE_CHARS]
     try:
         with open_store() as store:
-            for run in _search(store, _RESULTS.format(state)):
+            for run in _runs_of_all(store, state):
                 log_report(store, str(run.info.run_id), report)
     except StoreError as error:
         log(f"the report is not attached: {error}")
@@ -86,7 +85,7 @@ def runs_of_configurations(store: Store) -> dict[str, Run]:
 
 def _parent(store: Store, params: Params, standings: Sequence[Standing], state: str) -> str:
     """The run of all results together: the tables, who leads, and which code and data it was."""
-    found = _search(store, _RESULTS.format(state))
+    found = _runs_of_all(store, state)
     if found and "zsad.told" in found[0].data.tags:
         return str(found[0].info.run_id)
     tags = {"zsad.kind": "results", "state": state, NOTE: results_note(params, standings), **lineage()}
@@ -214,6 +213,16 @@ def _set_tags(store: Store, run: Run, tags: Mapping[str, str]) -> None:
 def _as_tables(paths: Iterable[str]) -> str:
     """By this tag MLflow's pages show JSON files as tables."""
     return canonical_json([{"path": path, "type": "table"} for path in paths])
+
+
+def _standings(params: Params) -> list[Standing]:
+    """How every configuration stands by the files that are here."""
+    return read_standings(params, journalled(current_trainings(params)))
+
+
+def _runs_of_all(store: Store, state: str) -> list[Run]:
+    """The run of all results of a state: one, or none yet."""
+    return _search(store, f"tags.`zsad.kind` = 'results' and tags.state = '{state}'")
 
 
 def _search(store: Store, where: str) -> list[Run]:
