@@ -145,7 +145,7 @@ def run() -> int:
 
 
 def _fork_workers_from_here() -> None:
-    """Stages of the grid are forks of this process, which is as warm as the one that they are forked from else."""
+    """Stages of the grid are forks of this process, as warm as the one that they are forked from else."""
     import multiprocessing
 
     from zsad.pipeline.grid import executors
@@ -155,7 +155,7 @@ def _fork_workers_from_here() -> None:
             self.context, self.ready = multiprocessing.get_context("fork"), True
 
         def open(self) -> None:
-            pass
+            __import__("zsad.pipeline.grid.warm")
 
     executors.Nursery = Here  # type: ignore[misc]
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from zsad.clip.backbone import Activation, Clip, FeatureSpec, ImageFeatures, PositionResize
@@ -28,8 +28,6 @@ class LearnerConfig(Block):
 
     The text below a field is its meaning in docs/methods.
     """
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     epochs: int = Field(default=15, ge=0)
     """Passes over the auxiliary source; the last one counts."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
 from zsad.config.schema import Block, Protocol
@@ -21,8 +21,6 @@ from zsad.learners.shared.similarity import two_way_logit
 
 class Config(Block):
     """What can be set where nothing is trained."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     vv_start: int | None = Field(default=None, ge=0)
     """First image block (from 0) whose V-V attention enters the patch stream. null = AnomalyCLIP's 5 of 24, scaled."""

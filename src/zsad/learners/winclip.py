@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
@@ -24,8 +24,6 @@ from zsad.learners.shared.similarity import two_way_logit
 
 class Config(Block):
     """What can be set where nothing is trained."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     scales: tuple[int, ...] = Field(default=(2, 3), min_length=1, strict=False)
     """Sides of the windows, in patches; the whole picture is always one more scale."""

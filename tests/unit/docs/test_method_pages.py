@@ -3,7 +3,7 @@
 from typing import Literal
 
 import pytest
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from tests.helpers import method_pages
 from tests.helpers.method_pages import PAGES, table, with_table
@@ -32,8 +32,6 @@ def test_the_list_of_pages_names_it(method: str) -> None:
 
 def test_a_table_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     class Config(Block):
-        model_config = ConfigDict(use_attribute_docstrings=True)
-
         lr: float = Field(default=0.001, gt=0, lt=1)
         """How fast,
         on | off."""

@@ -2,15 +2,13 @@
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from zsad.config.schema import Block
 
 
 class Config(Block):
     """Every reconstructed choice is one of these. None = derived from the backbone."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     epochs: int = Field(default=100, ge=0)
     """Passes over the synthetic pictures; the last one counts. 0 = the first meta-prompt alone, as a baseline."""

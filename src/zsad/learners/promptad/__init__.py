@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures, PositionResize
@@ -38,8 +38,6 @@ OFFICIAL_MAP_SIDE = 400  # pixels: the size of the official maps, off which `pap
 
 class Config(Block):
     """Official settings; sizes of the image-score set and of the map set where they differ."""
-
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
     epochs: int = Field(default=100, ge=0)
     """Steps of the optimiser, each over all support pictures; the last one counts."""
