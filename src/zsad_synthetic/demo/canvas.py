@@ -175,7 +175,7 @@ def finish(dice: Dice, canvas: np.ndarray, noise: int = 6, swing: int = 38, defo
     Brightness and contrast (about mid grey) vary by up to swing / 256 (15 %), blur mixes in up to defocus / 256
     (standard deviation up to 0.8 pixels), noise reaches up to `noise` grey levels.
     """
-    half = canvas.reshape(SIDE // 2, 2, SIDE // 2, 2, 3).sum(axis=(1, 3), dtype=np.int32) // 4
+    half = _by_fours(canvas) // 4
     half = _blend(half, blur(half, 1), dice.roll(0, defocus))
     middle = 128 * ONE
     half = shade(shade(half - middle, dice.roll(-swing, swing)) + middle, dice.roll(-swing, swing))
@@ -187,8 +187,13 @@ def finish(dice: Dice, canvas: np.ndarray, noise: int = 6, swing: int = 38, defo
 
 def finish_mask(coverage: np.ndarray) -> np.ndarray:
     """The mask, uint8 [128, 128], 255 where at least three eighths of a pixel are covered (thin lines stay whole)."""
-    half = coverage.reshape(SIDE // 2, 2, SIDE // 2, 2).sum(axis=(1, 3))
-    return np.where(half >= 4 * FULL * 3 // 8, 255, 0).astype(np.uint8)
+    return np.where(_by_fours(coverage) >= 4 * FULL * 3 // 8, 255, 0).astype(np.uint8)
+
+
+def _by_fours(values: np.ndarray) -> np.ndarray:
+    """Sums over squares of 2 × 2 canvas pixels."""
+    rows = values[::2] + values[1::2]
+    return rows[:, ::2] + rows[:, 1::2]
 
 
 def _lattice_weights(dice: Dice, cell: int) -> tuple[np.ndarray, np.ndarray]:
