@@ -14,8 +14,8 @@ def test_a_few_shot_configuration_is_adapted_to_every_dataset_and_registered_for
     repo.set("learners={clip_zero: {}}", "backbones.default.image_size=64")
     repo.repro()
     repo.commit("first results")
-    repo.set("few_shot.winclip_2shot={method: winclip_plus, shots: 2}")
-    key, datasets = "winclip_2shot", ["demo_source", "demo_texture"]
+    repo.set("few_shot.memory_2shot={method: patch_memory, shots: 2}")
+    key, datasets = "memory_2shot", ["demo_source", "demo_texture"]
     expected = {"code", "backbones"} | LAST
     for stage in ("adapt", "predict_few_shot", "score_few_shot"):
         expected |= cells(stage, [key], datasets)
@@ -41,9 +41,9 @@ def test_a_few_shot_configuration_is_adapted_to_every_dataset_and_registered_for
     assert float(served) == pytest.approx(float(first["score"]), abs=1e-6)
     assert "is champion already" in repo.run("zsad", "promote", f"{key}__demo_texture", "--against", "HEAD")
     shutil.rmtree(repo.path / "predictions")
-    repo.set("few_shot.winclip_2shot.scales=[2]")
+    repo.set("few_shot.memory_2shot.neighbourhood=3")
     assert set(repo.repro()) == expected - {"backbones"}
     repo.set("backbones.unused={name: embedded, pretrained: embedded, image_size: 128}")
     assert set(repo.repro()) == {"code", "weights@unused", "backbones"}
     repo.set("datasets.demo_source.domain=fabric")
-    assert not [stage for stage in repo.repro() if stage.endswith("winclip_2shot-demo_texture")]
+    assert not [stage for stage in repo.repro() if stage.endswith("memory_2shot-demo_texture")]

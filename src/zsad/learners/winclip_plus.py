@@ -18,6 +18,7 @@ from zsad.clip.windows import mean_over_windows
 from zsad.config.schema import Protocol
 from zsad.learners.base import Scored
 from zsad.learners.few_shot import FewShotLearner, Support
+from zsad.learners.shared.memory import distance
 from zsad.learners.winclip import WinClip
 
 TINY = 1e-12  # probabilities are kept this far from 0 and 1; stored maps end at 3.8e-11
@@ -66,12 +67,3 @@ class WinClipPlus(FewShotLearner, WinClip):
 
     def _windows(self, scale: int) -> Tensor:
         return self.get_buffer(f"memory_window_{scale}")
-
-
-def distance(queries_BQC: Tensor, memory_MC: Tensor) -> Tensor:
-    """½ (1 − largest cosine with the memory's unit vectors) in [0, 1], float64 [B, Q]; one image at a time in memory.
-
-    Rounding can push a cosine above 1; a negative distance would cancel others in a harmonic mean.
-    """
-    nearest = torch.stack([(queries @ memory_MC.T).amax(-1) for queries in F.normalize(queries_BQC, dim=-1)])
-    return ((1 - nearest.double()) / 2).clamp(0, 1)

@@ -31,8 +31,8 @@ def message(content: dict[str, Any]) -> str:
 
 def test_the_shipped_file_is_valid(file: Path) -> None:
     params = load_params(file)
-    assert params.configuration("cops_paper").method == "cops"
-    assert params.configuration("cops_paper").protocol == "paper"
+    assert params.configuration("apt_2shot").method == "apt"
+    assert params.configuration("apt_2shot").shots == 2
     assert params.configuration("cops").source_for(params, "demo_texture") == "demo_source"
 
 

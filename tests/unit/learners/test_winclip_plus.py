@@ -6,7 +6,8 @@ import torch.nn.functional as F
 
 from zsad.learners.few_shot import Support
 from zsad.learners.lookup import build_config
-from zsad.learners.winclip_plus import WinClipPlus, distance
+from zsad.learners.shared.memory import distance
+from zsad.learners.winclip_plus import WinClipPlus
 
 
 @pytest.fixture(scope="module")
