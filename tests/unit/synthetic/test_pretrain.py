@@ -60,6 +60,7 @@ def test_resuming_needs_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "does not exist" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("drawn_in_process")
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     pretraining = pretrain.Pretraining(micro_config(), tmp_path)
     pretraining.model.visual.proj.data.fill_(torch.nan)
