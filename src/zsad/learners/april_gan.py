@@ -147,9 +147,7 @@ class AprilGan(Learner):
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         """Focal and Dice of the anomalous map, each summed over the blocks read."""
-        maps = [
-            logits.sigmoid() for logits in self.patch_logits(batch.features, batch.names, batch.masks.shape[-2:])
-        ]
+        maps = [logits.sigmoid() for logits in self.patch_logits(batch.features, batch.names, batch.masks.shape[-2:])]
         return {
             "focal": torch.stack([focal_loss(p_BHW, batch.masks) for p_BHW in maps]).sum(),
             "dice": torch.stack([dice_loss(p_BHW, batch.masks) for p_BHW in maps]).sum(),
