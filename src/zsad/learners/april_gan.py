@@ -13,6 +13,7 @@ Shapes: B images, N patches, C vision width, D joint width.
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -67,6 +68,9 @@ TEMPLATES = (
     "this is one {} in the scene.",
 )
 
+# Prototypes by name, of each text tower (by its last norm): learners of several seeds on one CLIP compute them once.
+KNOWN: WeakKeyDictionary[nn.Module, dict[str, Tensor]] = WeakKeyDictionary()
+
 
 class Config(LearnerConfig):
     """Official settings for a training on VisA; on MVTec AD: 3 epochs, and mosaics."""
@@ -98,7 +102,7 @@ class AprilGan(Learner):
         self.layers = blocks_read(config.layers, clip)
         vision = clip.image.class_embedding.shape[0]
         self.fc = nn.ModuleList(nn.Linear(vision, clip.joint_width) for _ in self.layers)
-        self._prototypes: dict[str, Tensor] = {}
+        self._prototypes = KNOWN.setdefault(clip.text.ln_final, {})
 
     @property
     def spec(self) -> FeatureSpec:

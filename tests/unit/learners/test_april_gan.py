@@ -1,6 +1,7 @@
 """APRIL-GAN: prompts, linear layers, losses, the map as a mean over blocks, mosaics."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from zsad.clip.backbone import load_clip
 from zsad.common.errors import UserError
 from zsad.inference.maps import sigmoid
 from zsad.learners.april_gan import TEMPLATES, AprilGan, Config, mean_log_odds
@@ -21,15 +23,8 @@ Build = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def make(build: Build) -> Build:
-    """make(**settings) → a learner with seeded parameters; all of them compute a name's 420 prompts once."""
-    known: dict[str, Any] = {}
-
-    def make_one(**settings: Any) -> AprilGan:
-        learner: AprilGan = build("april_gan", **settings)
-        learner._prototypes = known
-        return learner
-
-    return make_one
+    """make(**settings) → a learner with seeded parameters."""
+    return partial(build, "april_gan")
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +66,15 @@ def test_prototypes_are_means_of_unit_features(clip: Any, make: Build) -> None:
         wanted.append(F.normalize(F.normalize(clip.text.encode_strings(prompts), dim=-1).mean(0), dim=0))
     learner = make()
     torch.testing.assert_close(learner.prototypes("bottle"), torch.stack(wanted), rtol=0, atol=1e-6)
-    assert learner.prototypes("bottle") is learner.prototypes("bottle")  # computed once
+    assert make().prototypes("bottle") is learner.prototypes("bottle")  # computed once, whatever learner asks
     normal, anomalous = learner.text_features(["bottle", "metal nut"])
     assert torch.equal(normal[0], learner.prototypes("bottle")[0])
     assert torch.equal(anomalous[1], learner.prototypes("metal nut")[1])
+
+
+def test_another_clip_has_prototypes_of_its_own(backbone: Build, make: Build) -> None:
+    other = load_clip(backbone(seed=5), 72, "quickgelu", "bilinear", torch.device("cpu"))
+    assert not torch.allclose(make(clip=other).prototypes("x"), make().prototypes("x"), atol=1e-3)
 
 
 def official_maps(learner: Any, features: Any, size: int) -> list[torch.Tensor]:
