@@ -10,7 +10,13 @@ from tests.conftest import seeded_values
 
 Shapes = dict[str, tuple[int, ...]]
 SOT, EOT, X, N, A, OBJECT, DAMAGED, STOP = 49406, 49407, 343, 333, 320, 14115, 13568, 269
-TOP = {"anomalyclip": "prompt_learner", "cops": "prompt_learner", "faprompt": "prompt_learner", "bayes_pfl": "MyModel"}
+TOP = {
+    "anomalyclip": "prompt_learner",
+    "april_gan": "trainable_linearlayer",
+    "bayes_pfl": "MyModel",
+    "cops": "prompt_learner",
+    "faprompt": "prompt_learner",
+}
 
 
 def linear(name: str, inputs: int, outputs: int) -> Shapes:
@@ -36,6 +42,13 @@ def anomalyclip(width: int, vision: int, sets: int, layers: int, **_: Any) -> Sh
     contexts: Shapes = dict.fromkeys(("ctx_pos", "ctx_neg"), (1, 1, 12, width))
     prompts = prompt_shapes("pos", 1, 12, width) | prompt_shapes("neg", 1, 12, width)
     return contexts | prompts | deep_shapes(sets, width, projected=True)
+
+
+def april_gan(width: int, vision: int, sets: int, layers: int, **_: Any) -> Shapes:
+    shapes: Shapes = {}
+    for i in range(layers):
+        shapes |= linear(f"fc.{i}", vision, width)
+    return shapes
 
 
 def cops(width: int, vision: int, sets: int, layers: int, **_: Any) -> Shapes:
@@ -80,6 +93,7 @@ def bayes_pfl(width: int, vision: int, sets: int, layers: int, **_: Any) -> Shap
 
 SHAPES: dict[str, Callable[..., Shapes]] = {
     "anomalyclip": anomalyclip,
+    "april_gan": april_gan,
     "bayes_pfl": bayes_pfl,
     "cops": cops,
     "faprompt": faprompt,

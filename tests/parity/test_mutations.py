@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.parity import test_anomalyclip, test_bayes_pfl, test_cops, test_faprompt
-from zsad.learners import anomalyclip, bayes_pfl, cops, faprompt
+from tests.parity import test_anomalyclip, test_april_gan, test_bayes_pfl, test_cops, test_faprompt
+from zsad.learners import anomalyclip, april_gan, bayes_pfl, cops, faprompt
 from zsad.learners.bayes_pfl import flows
 from zsad.learners.shared import losses, similarity
 from zsad.training import loop
@@ -54,6 +54,22 @@ def anomalyclip_training(case: Case) -> None:
 
 def anomalyclip_scores(case: Case) -> None:
     test_anomalyclip.test_score_and_map(case.features("anomalyclip"), case.build)
+
+
+def april_gan_scores(case: Case) -> None:
+    make, features = _april_gan(case)
+    test_april_gan.test_score_and_map(features, make)
+
+
+def april_gan_training(case: Case) -> None:
+    make, features = _april_gan(case)
+    test_april_gan.test_losses_gradients_and_three_optimiser_steps(features, make, case.make_batch, case.run_steps)
+
+
+def _april_gan(case: Case) -> tuple[Callable[..., Any], Any]:
+    clip = test_april_gan.golden_clip(case.backbone)
+    make = partial(case.build, "april_gan", clip=clip)
+    return make, clip.image.encode(case.pictures, make().spec)
 
 
 def cops_text(case: Case) -> None:
@@ -110,6 +126,15 @@ def temperature_a_thousandth_off(patch: Patch) -> None:
         return similarity.two_way_logit(features, normal, anomalous, 1.001 * temperature)
 
     patch.setattr(anomalyclip, "two_way_logit", off)
+
+
+def blocks_averaged_as_log_odds(patch: Patch) -> None:
+    patch.setattr(april_gan, "mean_log_odds", lambda logits: logits.mean(0))
+
+
+def dice_of_both_channels(patch: Patch) -> None:
+    right = losses.dice_loss
+    patch.setattr(april_gan, "dice_loss", lambda p, mask: (right(p, mask) + right(1 - p, 1 - mask)) / 2)
 
 
 def prototypes_paired_straight(patch: Patch) -> None:
@@ -202,6 +227,8 @@ def _scale_term(patch: Patch, kind: type, term: str, factor: float) -> None:
 CASES = [
     (focal_loss_smoothed_more, anomalyclip_training, "loss local, step 0"),
     (temperature_a_thousandth_off, anomalyclip_scores, "score"),
+    (blocks_averaged_as_log_odds, april_gan_scores, "map"),
+    (dice_of_both_channels, april_gan_training, "loss dice, step 0"),
     (prototypes_paired_straight, cops_text, "text"),
     (distances_not_stretched, cops_scores, "score"),
     (kl_without_its_half, cops_training, "loss kl, step 0"),

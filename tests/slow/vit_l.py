@@ -46,6 +46,7 @@ FACTS = {
         10,
         {"ctx_pos": (1, 1, 12, 768), "ctx_neg": (1, 1, 12, 768), "compound_prompts_text.7": (4, 768)},
     ),
+    "april_gan": Facts(3_148_800, 3_148_800, 8, {"fc.0.weight": (768, 1024), "fc.3.bias": (768,)}),
     "cops": Facts(  # stored: the official 28 tensors, and z
         6_554_880,
         4_783_104 + 10 * 768,

@@ -27,15 +27,16 @@ from torch import Tensor, nn
 from zsad.clip.backbone import Activation, Clip, FeatureSpec, ImageFeatures, PositionResize
 from zsad.common.errors import UserError
 from zsad.config.schema import Protocol
-from zsad.learners.base import PAPER_SIDE, Batch, Cosine, Learner, Phase, Sample, Scored, Upsample, scaled
+from zsad.learners.base import PAPER_SIDE, Batch, Cosine, Learner, Phase, Sample, Scored, Upsample
 from zsad.learners.bayes_pfl import flows as flow
 from zsad.learners.bayes_pfl import views as views
 from zsad.learners.bayes_pfl.config import Config
 from zsad.learners.bayes_pfl.losses import balanced_focal, global_dice, orthogonality
 from zsad.learners.bayes_pfl.prompts import encode_prompts
+from zsad.learners.shared.blocks import blocks_read
+from zsad.learners.shared.mosaic import mosaic
 
 HEADS = 4  # of the residual cross-attention
-LAYERS = (6, 12, 18, 24)  # blocks of ViT-L whose outputs are read
 SMALL_TOP = (
     "capsules",
     "macaroni1",
@@ -66,7 +67,7 @@ class BayesPfl(Learner):
                 f"bayes_pfl adds joint vectors to tokens: widths {clip.joint_width}, {width} must agree"
                 f" and be a multiple of its {HEADS} heads"
             )
-        self.layers = self._layers()
+        self.layers = blocks_read(config.layers, clip)
         self.prompt_context = nn.Parameter(torch.empty(config.bank, config.context_length, width))
         self.prompt_state_normal = nn.Parameter(torch.empty(config.bank, config.state_length, width))
         self.prompt_state_abnormal = nn.Parameter(torch.empty(config.bank, config.state_length, width))
@@ -84,14 +85,6 @@ class BayesPfl(Learner):
         self.register_buffer("noise", torch.zeros(3, config.samples, width))
         self._unstored_draws = torch.Generator().manual_seed(0)
         self._first_states: Tensor | None = None
-
-    def _layers(self) -> tuple[int, ...]:
-        blocks = len(self.clip.image.blocks)
-        if self.config.layers is None:
-            return tuple(sorted({max(1, scaled(layer, LAYERS[-1], blocks)) for layer in LAYERS}))
-        if any(not 1 <= layer <= blocks for layer in self.config.layers):
-            raise UserError(f"layers {list(self.config.layers)}: the image tower has blocks 1 to {blocks}")
-        return self.config.layers
 
     def _initialise(self) -> None:
         """Linear N(0, 0.02) with zero bias, but torch's default for the RCA query; prompts around 0, ½ and −½."""
@@ -167,7 +160,7 @@ class BayesPfl(Learner):
 
     def view(self, sample: Sample, anomalous: Sequence[Callable[[], Sample]], generator: np.random.Generator) -> Sample:
         if anomalous and generator.random() < self.config.mosaic:
-            sample = views.mosaic(anomalous, generator)
+            sample = mosaic(anomalous, generator)
         return views.augment(sample, generator)
 
     def phases(self) -> Sequence[Phase]:

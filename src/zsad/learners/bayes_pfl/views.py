@@ -5,7 +5,6 @@ quarters, brightness and contrast, Gaussian noise, and one of three: box blur, c
 Pictures are uint8 RGB [H, W, 3], masks bool [H, W]; all numbers come from the generator that is passed in.
 """
 
-from collections.abc import Callable, Sequence
 from functools import partial
 
 import cv2
@@ -16,19 +15,6 @@ from zsad.learners.base import Sample
 LARGEST_ANGLE = 30.0  # degrees
 BRIGHTNESS = CONTRAST = JITTER = 0.2
 NOISE_VARIANCE = (10.0, 50.0)  # of grey values
-
-
-def mosaic(read: Sequence[Callable[[], Sample]], generator: np.random.Generator) -> Sample:
-    """2 × 2 anomalous pictures of a category on a canvas twice the first one's size; repeats are possible."""
-    tiles = [read[int(generator.integers(len(read)))]() for _ in range(4)]
-    H, W = tiles[0].mask.shape
-    picture, mask = np.zeros((2 * H, 2 * W, 3), np.uint8), np.zeros((2 * H, 2 * W), bool)
-    for number, tile in enumerate(tiles):
-        top, left = number // 2 * H, number % 2 * W
-        height, width = min(tile.mask.shape[0], 2 * H - top), min(tile.mask.shape[1], 2 * W - left)
-        picture[top : top + height, left : left + width] = tile.picture[:height, :width]
-        mask[top : top + height, left : left + width] = tile.mask[:height, :width]
-    return Sample(picture, mask, 1)
 
 
 def augment(sample: Sample, generator: np.random.Generator) -> Sample:

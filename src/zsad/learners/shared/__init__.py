@@ -1,1 +1,1 @@
-"""What several methods are built from: losses, hand-written prompts."""
+"""What several methods are built from: losses, hand-written prompts, mosaics."""

@@ -22,6 +22,7 @@ __all__ = ["place", "save"]  # the fixtures, by which pytest finds them
 
 VIT_L = {  # tensors in the file, values in its distinct floating ones that are no buffer of CLIP
     "anomalyclip": (32, 5_555_200),
+    "april_gan": (8, 3_148_800),
     "bayes_pfl": (131, 27_370_017),
     "cops": (28, 4_783_104),
     "faprompt": (36, 9_612_256),

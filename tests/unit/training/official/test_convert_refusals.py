@@ -34,7 +34,7 @@ __all__ = ["place", "save"]  # the fixtures, by which pytest finds them
 def test_a_tensor_that_is_not_as_it_should_be(
     save: Save, method: str, spoil: Callable[[dict[str, Any], str], Any], complaint: str
 ) -> None:
-    one = {"bayes_pfl": "PFL_normal.amor_u"}.get(method, "ctx_pos")
+    one = {"april_gan": "fc.1.bias", "bayes_pfl": "PFL_normal.amor_u"}.get(method, "ctx_pos")
     message = refusal(method, save(method, lambda state: spoil(state, one)))
     assert message.startswith("official.pth: ")
     assert complaint.replace("{one}", one) in message
