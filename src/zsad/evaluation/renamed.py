@@ -1,0 +1,45 @@
+"""How much scores change when classes are called otherwise: predictions under other names beside those of a cell.
+
+A change is what another name gives less what the set's own gives, by seed; `score` is the mean size of the change of a
+picture's score.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from zsad.datasets.class_names import FOLDER
+from zsad.datasets.manifest import Manifest
+from zsad.evaluation.metrics.names import METRICS
+from zsad.evaluation.metrics.summaries import Values, mean_of, sd_of
+from zsad.evaluation.results import Cell, rounded
+from zsad.inference.stored import Predictions
+
+CHANGES = ("score", *METRICS)
+
+
+def under_other_names(predictions: Predictions) -> dict[str, Predictions]:
+    """By naming; none unless params.yaml has `class_names`."""
+    folder = predictions.directory / FOLDER
+    return {path.name: Predictions.open(path) for path in sorted(folder.iterdir())} if folder.is_dir() else {}
+
+
+def changes(own: tuple[Predictions, Cell], other: tuple[Predictions, Cell], manifest: Manifest) -> dict[str, Any]:
+    """{mean, sd: {score, each metric}} over seeds, and those of each seed."""
+    by_seed: dict[str, Values] = {}
+    for seed in own[0].info.seeds:
+        before, after = own[1]["per_seed"][str(seed)], other[1]["per_seed"][str(seed)]
+        known = {name: after[name] - before[name] for name in METRICS if None not in (before[name], after[name])}
+        by_seed[str(seed)] = {"score": _mean_change(own[0], other[0], manifest, seed), **known}
+    every = list(by_seed.values())
+    return {
+        "mean": rounded(mean_of(every, CHANGES)),
+        "sd": rounded(sd_of(every, CHANGES)),
+        "per_seed": {seed: rounded(values) for seed, values in by_seed.items()},
+    }
+
+
+def _mean_change(own: Predictions, other: Predictions, manifest: Manifest, seed: int) -> float:
+    """Mean |change| of the image scores [n], of pictures whose category has a model."""
+    scored = np.array([row.category not in own.info.left_out for row in manifest.test])
+    return float(np.abs(other.scores(seed) - own.scores(seed))[scored].mean())
