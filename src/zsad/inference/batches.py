@@ -15,6 +15,7 @@ import numpy as np
 from zsad.clip.backbone import Clip, ImageFeatures, encode_images
 from zsad.clip.device import choose_device
 from zsad.clip.inputs import iterate_images
+from zsad.common.errors import UserError
 from zsad.common.progress import progress
 from zsad.common.seeding import seed_everything
 from zsad.config.params import Params
@@ -46,6 +47,10 @@ def load_seeds(record: Record, params: Params, naming: str = "", clip: Clip | No
     models: dict[int, dict[str, Learner]] = {}
     device = choose_device(params.device)
     directory = record.directory / FOLDER / naming if naming else record.directory
+    if not directory.is_dir():
+        raise UserError(
+            f"{directory}: no models there; run `zsad adapt {record.learner} {record.source}` or `dvc repro`"
+        )
     for seed in record.seeds:
         models[seed], _ = checkpoint.load_all(directory / f"seed_{seed}.safetensors", clip, device)
         clip = next(iter(models[seed].values())).clip
