@@ -1,7 +1,7 @@
 """How much scores change when classes are called otherwise: predictions under other names beside those of a cell.
 
-A change is what another name gives less what the set's own gives, by seed; `score` is the mean size of the change of a
-picture's score.
+A change is what another name gives less what the set's own gives, by seed. `score` is the mean size of the change of a
+picture's score; `score_sd` the same in standard deviations of the cell's own scores, whose scale is the learner's.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from zsad.evaluation.metrics.summaries import Values, mean_of, sd_of
 from zsad.evaluation.results import Cell, rounded
 from zsad.inference.stored import Predictions
 
-CHANGES = ("score", *METRICS)
+CHANGES = ("score", "score_sd", *METRICS)
 
 
 def under_other_names(predictions: Predictions) -> dict[str, Predictions]:
@@ -25,12 +25,12 @@ def under_other_names(predictions: Predictions) -> dict[str, Predictions]:
 
 
 def changes(own: tuple[Predictions, Cell], other: tuple[Predictions, Cell], manifest: Manifest) -> dict[str, Any]:
-    """{mean, sd: {score, each metric}} over seeds, and those of each seed."""
+    """{mean, sd: {score, score_sd, each metric}} over seeds, and those of each seed."""
     by_seed: dict[str, Values] = {}
     for seed in own[0].info.seeds:
         before, after = own[1]["per_seed"][str(seed)], other[1]["per_seed"][str(seed)]
         known = {name: after[name] - before[name] for name in METRICS if None not in (before[name], after[name])}
-        by_seed[str(seed)] = {"score": _mean_change(own[0], other[0], manifest, seed), **known}
+        by_seed[str(seed)] = {**_of_scores(own[0], other[0], manifest, seed), **known}
     every = list(by_seed.values())
     return {
         "mean": rounded(mean_of(every, CHANGES)),
@@ -39,7 +39,9 @@ def changes(own: tuple[Predictions, Cell], other: tuple[Predictions, Cell], mani
     }
 
 
-def _mean_change(own: Predictions, other: Predictions, manifest: Manifest, seed: int) -> float:
-    """Mean |change| of the image scores [n], of pictures whose category has a model."""
+def _of_scores(own: Predictions, other: Predictions, manifest: Manifest, seed: int) -> Values:
+    """Mean |change| of the image scores [n] of pictures whose category has a model."""
     scored = np.array([row.category not in own.info.left_out for row in manifest.test])
-    return float(np.abs(other.scores(seed) - own.scores(seed))[scored].mean())
+    before, after = own.scores(seed)[scored], other.scores(seed)[scored]
+    change, spread = float(np.abs(after - before).mean()), float(before.std())
+    return {"score": change, "score_sd": change / spread if spread else None}

@@ -326,9 +326,11 @@ def test_other_class_names_are_scored_beside_the_sets_own(method: str) -> None:
     changes = cells[1].pop("class_names")
     assert cells[0] == cells[1]
     assert set(changes) == set(NAMINGS)
-    own, other = (Predictions.open(PREDICTIONS / "mine/target" / part) for part in ("", "class_names/missing"))
-    size = abs(own.scores(0) - other.scores(0))[:8].mean()  # of nut and cup; bolt has no model
-    assert changes["missing"]["per_seed"]["0"]["score"] == pytest.approx(size, abs=1e-6)
+    places = [PREDICTIONS / "mine/target" / part for part in ("", "class_names/missing")]
+    own, other = (Predictions.open(place).scores(0)[:8] for place in places)  # of nut and cup; bolt has no model
+    first, size = changes["missing"]["per_seed"]["0"], abs(own - other).mean()
+    assert first["score"] == pytest.approx(size, abs=1e-6)
+    assert first["score_sd"] == pytest.approx(size / own.std(), abs=1e-6)
     assert changes["missing"]["mean"]["score"] > 1e-5
     assert changes["wrong"]["mean"]["pixel_auroc"] is not None
 

@@ -8,7 +8,8 @@ from zsad.evaluation.metrics.summaries import mean_of, sd_of
 from zsad.evaluation.report.material import Material
 from zsad.evaluation.report.tables import ABSENT, Table, Value
 
-MEASURES = {"score": "|Δ score|", **{metric: f"Δ {SHORT[metric]}" for metric in ("image_auroc", "pixel_auroc")}}
+SIZES = {"score": "|Δ score|", "score_sd": "|Δ score| / sd"}
+MEASURES = {**SIZES, **{metric: f"Δ {SHORT[metric]}" for metric in ("image_auroc", "pixel_auroc")}}
 TOLD = {"object": "every class is called “object”", "other": "each class has the name of another one of its set"}
 
 
@@ -35,7 +36,7 @@ def _row(shown: str, changes: Sequence[Mapping[str, Any]]) -> list[Value]:
     seeds = set.intersection(*(set(change["per_seed"]) for change in changes))
     sd = sd_of([mean_of([change["per_seed"][seed] for change in changes], MEASURES) for seed in seeds], MEASURES)
     count = f"{len(changes)} dataset{'s' * (len(changes) != 1)}"
-    return [Value(shown, shown, count), *(_value(mean[name], sd[name], name != "score") for name in MEASURES)]
+    return [Value(shown, shown, count), *(_value(mean[name], sd[name], name not in SIZES) for name in MEASURES)]
 
 
 def _value(value: float | None, spread: float | None, signed: bool) -> Value:
