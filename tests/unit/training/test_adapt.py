@@ -17,6 +17,7 @@ from zsad.config.params import Params
 from zsad.datasets.manifest import Manifest, Row, write_manifest
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.score import score_cell
+from zsad.inference import batches
 from zsad.inference.folder import predict_paths
 from zsad.inference.model import load_checkpoint
 from zsad.inference.predict import predict
@@ -312,10 +313,12 @@ def test_a_method_says_whether_it_adapts_to_the_class_name(settings: dict[str, A
 
 
 @pytest.mark.parametrize("method", ["promptad", "winclip_plus"])
-def test_other_class_names_are_scored_beside_the_sets_own(method: str) -> None:
+def test_other_class_names_are_scored_beside_the_sets_own(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reading the name when it adapts, or when it scores; results under the own names are the same bytes."""
     plain, named = params(method), params(method).model_copy(update={"class_names": NAMINGS})
-    cells, files = [], []
+    cells, files, encoded = [], [], []
+    encode = batches.encode_images
+    monkeypatch.setattr(batches, "encode_images", lambda clip, *rest: (encoded.append(1), encode(clip, *rest))[1])
     for parameters in (plain, named):
         assert adapting.adapt(parameters, "mine", "target", silent)
         predict(parameters, "mine", "target")
@@ -323,6 +326,7 @@ def test_other_class_names_are_scored_beside_the_sets_own(method: str) -> None:
         places = (CHECKPOINT, PREDICTIONS / "mine/target")
         files.append({path: path.read_bytes() for place in places for path in place.iterdir() if path.is_file()})
     assert files[0] == files[1]
+    assert len(encoded) == 2 * 3  # three batches each time: pictures are encoded once for all namings
     changes = cells[1].pop("class_names")
     assert cells[0] == cells[1]
     assert set(changes) == set(NAMINGS)
