@@ -1,4 +1,4 @@
-"""One checkpoint of a small AnomalyCLIP with seeded parameters, and pictures to score."""
+"""One checkpoint of a small model with seeded parameters, and pictures to score."""
 
 import shutil
 from collections.abc import Callable
@@ -22,15 +22,18 @@ def noise(width: int, height: int, mode: str = "RGB") -> Image.Image:
 def save(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clip: Any, build: Callable[..., Any], backbone: Callable[..., Path]
 ) -> Callable[..., Path]:
-    """save(protocol="strict", **backbone identity) → checkpoint file, in a folder that holds its backbone."""
+    """save(protocol="strict", method="anomalyclip", states=None, **backbone identity) → checkpoint file.
+
+    In a folder that holds its backbone; states: a setting of hand-written prompts.
+    """
     monkeypatch.chdir(tmp_path)
     shutil.copytree(backbone(), "data/weights/default")
 
-    def make(protocol: Any = "strict", **identity: Any) -> Path:
-        learner = build("anomalyclip", protocol=protocol)
+    def make(protocol: Any = "strict", method: str = "anomalyclip", states: Any = None, **identity: Any) -> Path:
+        learner = build(method, protocol=protocol, **({} if states is None else {"states": states}))
         described = {"name": "tiny", "pretrained": "openai", "sha256": clip.sha256, "image_size": clip.image_size}
         header = Header(
-            learner="anomalyclip", method="anomalyclip", protocol=protocol, source="s", seed=0, config_hash="c",
+            learner=method, method=method, protocol=protocol, source="s", seed=0, config_hash="c",
             settings=learner.config.model_dump(mode="json"), backbone={**described, **identity}, dataset_hash="d",
         )  # fmt: skip
         path = Path("model.safetensors")

@@ -6,6 +6,12 @@ from pathlib import Path
 from zsad.cli.parsing import Commands, add_command, stage_params
 from zsad.common.errors import UserError
 
+OF_PICTURES = {  # options of `zsad predict MODEL PATH…` alone, and what says the same of a dataset
+    "object": "a dataset's class names stand under its `classes` in params.yaml",
+    "category": "a dataset's pictures have theirs; a model is models:/KEY@champion, or a .safetensors file",
+    "states": "write `states` among the settings of the configuration in params.yaml",
+}
+
 
 def add_commands(commands: Commands) -> None:
     """The commands of inference."""
@@ -19,6 +25,9 @@ def add_commands(commands: Commands) -> None:
     predict.add_argument("--out", type=Path, default=Path("predictions"), help="where results go (%(default)s)")
     predict.add_argument("--object", help="class name, for learners whose prompts hold one (default: object)")
     predict.add_argument("--category", help="of a few-shot model: which of its categories the pictures are of")
+    predict.add_argument(
+        "--states", type=Path, metavar="FILE", help="own words for hand-written prompts (clip_zero, winclip): YAML"
+    )
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -33,13 +42,18 @@ def _predict_pictures(arguments: argparse.Namespace) -> None:
     from zsad.tracking.loading import load
 
     paths, out = [Path(path) for path in arguments.paths], arguments.out
-    failed = predict_paths(load(arguments.model), paths, out, arguments.object, arguments.category)
+    failed = predict_paths(
+        load(arguments.model, states=arguments.states), paths, out, arguments.object, arguments.category
+    )
     print(f"{out / 'scores.csv'} written")
     if failed:
         raise UserError(f"{failed} pictures could not be read; their rows in {out}/scores.csv say why")
 
 
 def _predict_dataset(arguments: argparse.Namespace) -> None:
+    for option, remedy in OF_PICTURES.items():
+        if getattr(arguments, option) is not None:
+            raise UserError(f"--{option}: is for your own pictures, not for {arguments.model}; {remedy}")
     params, (dataset, *more) = stage_params(), arguments.paths
     from zsad.inference.predict import predict
 

@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zsad.clip.attention import Block, attend
+from zsad.common.errors import UserError
 
 SOT, EOT = 49406, 49407
 
@@ -78,6 +79,13 @@ class TextTower:
         ids = tokenize([text])[0].tolist()
         return ids[: ids.index(EOT) + 1]
 
+    def _all_ids(self, text: str) -> list[int]:
+        """As `ids`, however long: of a text that is cut short, `ids` ends with EOT as well."""
+        from open_clip import tokenize
+
+        ids = tokenize([text], context_length=2 + 4 * len(text))[0].tolist()  # a character is 4 bytes at most
+        return ids[: ids.index(EOT) + 1]
+
     def embed(self, ids: Sequence[int]) -> Tensor:
         """Token embeddings [T, C]."""
         return self.token_embedding[torch.as_tensor(ids, device=self.token_embedding.device)]
@@ -141,6 +149,11 @@ class TextTower:
     def encode_strings(self, texts: Sequence[str]) -> Tensor:
         """Text features [S, D] of plain strings, truncated after the longest EOT."""
         rows = [self.ids(text) for text in texts]
+        for text, row in zip(texts, rows, strict=True):
+            if len(row) == len(self.positional_embedding) and row != self._all_ids(text):
+                raise UserError(
+                    f"prompt {text!r}: longer than the {len(row)} tokens that the text tower takes; shorten it"
+                )
         eot = torch.tensor([len(row) - 1 for row in rows], device=self.token_embedding.device)
         padded = [row + [0] * (int(eot.max()) + 1 - len(row)) for row in rows]
         return self.encode(torch.stack([self.embed(row) for row in padded]), eot)

@@ -18,6 +18,7 @@ from zsad.config.schema import (
     Identifier,
     LearnerParams,
     MetricsParams,
+    Naming,
     SourceParams,
 )
 from zsad.config.validation import lookup, validate
@@ -45,6 +46,7 @@ class Params(Block):
     datasets: dict[Identifier, DatasetParams]
     learners: dict[Identifier, LearnerParams]
     few_shot: dict[Identifier, FewShotParams] = Field(default_factory=dict)
+    class_names: dict[Identifier, Naming] = Field(default_factory=dict)
     metrics: MetricsParams = MetricsParams()
     gate: GateParams
 

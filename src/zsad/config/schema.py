@@ -1,10 +1,10 @@
 """The blocks of params.yaml: which keys there are, of which type. Values are typed, keys are closed."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, model_validator
 
 REMOTE = "src/zsad/datasets/transport/remote.py"  # `path` of a dataset that has a `url`
 DEMO = "src/zsad/datasets/demo.yaml"  # `path` of a demo set
@@ -22,6 +22,18 @@ Identifier = Annotated[str, AfterValidator(_identifier)]
 Metric = Literal[
     "image_auroc", "image_ap", "image_f1max", "pixel_auroc", "pixel_ap", "pixel_f1max", "pixel_aupro"
 ]  # fmt: skip
+
+
+def _naming(value: Any) -> Any:
+    words = value.items() if isinstance(value, dict) else []
+    if value in ("object", "other") or (
+        words and all(isinstance(text, str) and text for pair in words for text in pair)
+    ):
+        return value
+    raise ValueError("write `object`, `other`, or a table with a word for each class name, {cork: Kork, gear: Zahnrad}")
+
+
+Naming = Annotated[str | dict[str, str], PlainValidator(_naming)]  # zsad.datasets.class_names
 
 
 class Block(BaseModel):

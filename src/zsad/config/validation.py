@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterable
+from types import NoneType
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -40,11 +41,11 @@ def _explain(model: type[BaseModel], item: Any, prefix: str) -> str:
 
 
 def _fields_at(model: Any, location: tuple[Any, ...]) -> list[str]:
-    """Field names of the block that `location` points to: a dict's values are the last type argument."""
+    """Field names of the block that `location` points to: a dict's values are the last type argument, null apart."""
     for part in location:
         field = getattr(model, "model_fields", {}).get(part)
         annotation = field.annotation if field else model
-        arguments = getattr(annotation, "__args__", ())
+        arguments = [one for one in getattr(annotation, "__args__", ()) if one is not NoneType]
         model = arguments[-1] if arguments else annotation
     return list(getattr(model, "model_fields", {}))
 

@@ -19,7 +19,7 @@ FIELDS = (
     *("dataset_hash", "prediction_hash", "seeds", "mean", "sd", "per_seed", "categories", "metrics", "reason"),
     "undefined",
 )
-SINCE: Cell = {"interval": {}, "se": {}}  # what cells of earlier versions lack, and can be compared without
+SINCE: Cell = {"interval": {}, "se": {}, "class_names": {}}  # what cells may lack: of earlier versions, or not asked
 
 
 def cell_path(key: str, dataset: str, base: Path = CELLS) -> Path:

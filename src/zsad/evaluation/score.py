@@ -18,6 +18,7 @@ from zsad.evaluation.metrics.histogram import CONNECTIVITY
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.metrics.summaries import mean_of, sd_of, undefined_in
 from zsad.evaluation.pixels import Values, type_of
+from zsad.evaluation.renamed import changes, under_other_names
 from zsad.evaluation.results import DIGITS, Cell, cell_path, rounded
 from zsad.inference.stored import PREDICTIONS, PredictionInfo, Predictions
 
@@ -30,6 +31,9 @@ def score_cell(params: Params, key: str, dataset: str) -> Cell:
     predictions = Predictions.open(PREDICTIONS / key / dataset)
     check_same_data(predictions, manifest)
     cell = score(predictions, manifest, params.metrics)
+    for naming, other in under_other_names(predictions).items():
+        renamed = (other, score(other, manifest, params.metrics))
+        cell.setdefault("class_names", {})[naming] = changes((predictions, cell), renamed, manifest)
     write_json(cell_path(key, dataset), cell)
     return cell
 

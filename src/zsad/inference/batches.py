@@ -1,20 +1,25 @@
 """Pictures through the frozen towers and all models that read them, batch by batch, into stored predictions.
 
-All seeds are scored in one pass, so the image tower runs once per picture; a few-shot configuration has a model for
-each category.
+All seeds are scored in one pass, and once more under each other naming of the classes, so the image tower runs once per
+picture; a few-shot configuration has a model for each category.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
-from zsad.clip.backbone import ImageFeatures, encode_images
+from zsad.clip.backbone import Clip, ImageFeatures, encode_images
 from zsad.clip.device import choose_device
 from zsad.clip.inputs import iterate_images
+from zsad.common.errors import UserError
 from zsad.common.progress import progress
 from zsad.common.seeding import seed_everything
 from zsad.config.params import Params
+from zsad.datasets.class_names import FOLDER
 from zsad.datasets.manifest import Manifest, Row
 from zsad.inference.stored import PredictionInfo, PredictionWriter
 from zsad.learners.base import Learner
@@ -24,19 +29,46 @@ from zsad.training.record import Record
 Models = Mapping[int, Mapping[str, Learner]]  # by seed and category ("" serves any), all on the same towers
 
 
-def load_seeds(record: Record, params: Params) -> Models:
-    """The models of every seed of a cell, on the device of params.yaml."""
+@dataclass(frozen=True)
+class Task:
+    """Models, the pictures with the names that they are told, and where the predictions go."""
+
+    models: Models
+    manifest: Manifest
+    writer: PredictionWriter
+
+
+def load_seeds(record: Record, params: Params, naming: str = "", clip: Clip | None = None) -> Models:
+    """The models of every seed of a cell, on the device of params.yaml; `clip`: reuse these towers.
+
+    naming: those that were adapted with the class called so.
+    """
     seed_everything(0, params.deterministic)
     models: dict[int, dict[str, Learner]] = {}
-    device, clip = choose_device(params.device), None
+    device = choose_device(params.device)
+    directory = record.directory / FOLDER / naming if naming else record.directory
+    if not directory.is_dir():
+        raise UserError(
+            f"{directory}: no models there; run `zsad adapt {record.learner} {record.source}` or `dvc repro`"
+        )
     for seed in record.seeds:
-        models[seed], _ = checkpoint.load_all(record.directory / f"seed_{seed}.safetensors", clip, device)
+        models[seed], _ = checkpoint.load_all(directory / f"seed_{seed}.safetensors", clip, device)
         clip = next(iter(models[seed].values())).clip
     return models
 
 
-def predict_seeds(models: Models, record: Record, manifest: Manifest, params: Params, out: Path) -> None:
-    """Score the test split of a dataset; `out` appears when all of it is there."""
+def predict_seeds(
+    models: Models,
+    record: Record,
+    manifest: Manifest,
+    params: Params,
+    out: Path,
+    renamed: Mapping[str, Manifest] = MappingProxyType({}),
+) -> None:
+    """Score the test split of a dataset; `out` appears when all of it is there.
+
+    renamed: the dataset under other names of its classes; their predictions lie in `out`/class_names.
+    """
     first = _any_of(models)
     info = PredictionInfo(
         learner=record.learner,
@@ -56,21 +88,30 @@ def predict_seeds(models: Models, record: Record, manifest: Manifest, params: Pa
         image_top=first.image_top,
         left_out=dict(record.left_out or {}),
     )
-    with PredictionWriter(out, info) as writer:
-        write_batches(models, manifest, writer, params.batch_size, params.precision)
+    with PredictionWriter(out, info) as writer, ExitStack() as stack:
+        tasks = [Task(models, manifest, writer)]
+        for naming, other in renamed.items():
+            own = load_seeds(record, params, naming, first.clip) if first.adapts_to_name else models
+            inner = PredictionWriter(writer.folder / FOLDER / naming, info)
+            tasks.append(Task(own, other, stack.enter_context(inner)))
+        write_batches(tasks, params.batch_size, params.precision)
 
 
-def write_batches(models: Models, manifest: Manifest, writer: PredictionWriter, size: int, precision: str) -> None:
-    """Predictions of the test split, `size` pictures at a time; that changes no score."""
-    first, info = _any_of(models), writer.info
+def write_batches(tasks: Sequence[Task], size: int, precision: str) -> None:
+    """Predictions of the test split, `size` pictures at a time; that changes no score.
+
+    The tasks differ in nothing that the image tower sees.
+    """
+    first, manifest, info = _any_of(tasks[0].models), tasks[0].manifest, tasks[0].writer.info
     paths = [manifest.root / row.path for row in manifest.test]
     batches = iterate_images(paths, first.clip.image_size, size, resize_first=info.protocol == "paper")
     for where, images in progress(batches, -(-len(paths) // size), f"{info.learner} on {manifest.dataset}"):
         features = encode_images(first.clip, images, first.spec, precision)
-        rows = manifest.test[where.start : where.stop]
-        for seed, by_category in models.items():
-            scores, logits = _score(by_category, rows, features, info)
-            writer.write(seed, where.start, scores, logits)
+        for task in tasks:
+            rows = task.manifest.test[where.start : where.stop]
+            for seed, by_category in task.models.items():
+                scores, logits = _score(by_category, rows, features, info)
+                task.writer.write(seed, where.start, scores, logits)
 
 
 def _any_of(models: Models) -> Learner:

@@ -18,6 +18,9 @@ from zsad.datasets.images import DECODE_ERRORS, to_rgb
 from zsad.inference import render
 from zsad.inference.maps import Floats, encode_logits, full_map
 from zsad.learners.base import Learner
+from zsad.learners.lookup import learner_class, methods
+from zsad.learners.shared.prompts import PromptEnsemble
+from zsad.learners.shared.states import States
 from zsad.training import checkpoint
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -104,14 +107,28 @@ class Predictor:
         return category
 
 
-def load_checkpoint(path: Path, device: str = "auto") -> Predictor:
-    """Predictor of a `.safetensors` checkpoint; its frozen CLIP is found by the hash the checkpoint holds."""
+def load_checkpoint(path: Path, device: str = "auto", states: States | None = None) -> Predictor:
+    """Predictor of a `.safetensors` checkpoint; its frozen CLIP is found by the hash the checkpoint holds.
+
+    states: words for hand-written prompts in place of the checkpoint's.
+    """
     if device not in DEVICES:
         raise UserError(f"device {device!r}: not one of {', '.join(DEVICES)}")
     learners, header = checkpoint.load_all(path, device=choose_device(device))
     if header.protocol != "strict":
         raise UserError(f"{path}: trained under protocol `{header.protocol}`, which reads the target; not for use")
+    if states is not None:
+        for learner in learners.values():
+            _say(learner, states, header.method)
     return Predictor(learners, {c: known["prompt_name"] for c, known in (header.categories or {}).items()})
+
+
+def _say(learner: Learner, states: States, method: str) -> None:
+    """Learned prompts hold no states, and some methods no prompts."""
+    if not isinstance(learner, PromptEnsemble):
+        takes = ", ".join(name for name in methods() if issubclass(learner_class(name), PromptEnsemble))
+        raise UserError(f"states: {method} has no hand-written prompts to put them into; models of {takes} have")
+    learner.say(states)
 
 
 def open_picture(image: Picture) -> Image.Image:

@@ -8,6 +8,7 @@ from zsad.common.errors import UserError
 from zsad.common.progress import log
 from zsad.config.configuration import Configuration
 from zsad.config.params import Params
+from zsad.datasets.class_names import under_other_names
 from zsad.datasets.leaks import check_leaks
 from zsad.datasets.manifest import Manifest, load_manifest
 from zsad.inference.applicability import why_not_applicable
@@ -16,7 +17,10 @@ from zsad.training.record import Record, read_record
 
 
 def predict(params: Params, key: str, dataset: str) -> None:
-    """Score the test split of `dataset` with every seed of `key`; writes data/predictions/<key>/<dataset>."""
+    """Score the test split of `dataset` with every seed of `key`; writes data/predictions/<key>/<dataset>.
+
+    Under each of `class_names` once more, to a folder of its own there.
+    """
     configuration = params.configuration(key)
     params.dataset(dataset)
     manifest = load_manifest(dataset)
@@ -29,9 +33,10 @@ def predict(params: Params, key: str, dataset: str) -> None:
     if not manifest.test:
         raise UserError(f"params.yaml: datasets.{dataset}: has no test images to score")
     check_leaks(record.directory, configuration.protocol, manifest)
+    renamed = dict(under_other_names(manifest, params.class_names))
     from zsad.inference.batches import load_seeds, predict_seeds
 
-    predict_seeds(load_seeds(record, params), record, manifest, params, out)
+    predict_seeds(load_seeds(record, params), record, manifest, params, out, renamed)
 
 
 def _without_models(configuration: Configuration, record: Record, manifest: Manifest, reason: str) -> PredictionInfo:

@@ -120,6 +120,7 @@ class PredictionWriter:
         self._written = {seed: np.zeros(info.n_images, dtype=bool) for seed in info.seeds}
         self._files: dict[int, BinaryIO] = {}
         self._context = self._opened()
+        self.folder = directory  # while the block runs: where the files are before they appear
 
     def __enter__(self) -> "PredictionWriter":
         self._context.__enter__()
@@ -150,6 +151,7 @@ class PredictionWriter:
     @contextlib.contextmanager
     def _opened(self) -> Iterator[None]:
         with atomic_directory(self.directory) as directory:
+            self.folder = directory
             with contextlib.ExitStack() as stack:
                 for seed, layout in self._layouts.items():
                     file = stack.enter_context(seed_file(directory, seed).open("wb"))

@@ -28,7 +28,7 @@ from zsad.learners.shared.blocks import blocks_read
 from zsad.learners.shared.losses import dice_loss, focal_loss
 from zsad.learners.shared.mosaic import mosaic
 from zsad.learners.shared.similarity import two_way_logit
-from zsad.learners.shared.states import ANOMALOUS_STATES, NORMAL_STATES
+from zsad.learners.shared.states import NORMAL_STATES, WITH_BROKEN
 
 TEMPLATES = (
     "a bad photo of a {}.",
@@ -127,7 +127,7 @@ class AprilGan(Learner):
     def prototypes(self, name: str) -> Tensor:
         """Unit text prototypes [2, D] of a class name: normal, anomalous. Means of unit features, computed once."""
         if name not in self._prototypes:
-            means = [self._features(states, name).mean(0) for states in (NORMAL_STATES, ANOMALOUS_STATES)]
+            means = [self._features(states, name).mean(0) for states in (NORMAL_STATES, WITH_BROKEN)]
             self._prototypes[name] = F.normalize(torch.stack(means), dim=-1)
         return self._prototypes[name]
 

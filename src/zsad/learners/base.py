@@ -141,6 +141,11 @@ class Learner(nn.Module):
         return None
 
     @property
+    def adapts_to_name(self) -> bool:
+        """Whether a few-shot method reads the class name when it adapts; another name is then another model."""
+        return False
+
+    @property
     def views(self) -> int:
         """How many random views of each source picture to train on; 0 = the pictures as they are."""
         return 0

@@ -13,13 +13,13 @@ import torch
 from pydantic import Field
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
-from zsad.config.schema import Block, Protocol
+from zsad.config.schema import Protocol
 from zsad.learners.base import Scored
-from zsad.learners.shared.prompts import PromptEnsemble
+from zsad.learners.shared.prompts import PromptConfig, PromptEnsemble
 from zsad.learners.shared.similarity import two_way_logit
 
 
-class Config(Block):
+class Config(PromptConfig):
     """What can be set where nothing is trained."""
 
     vv_start: int | None = Field(default=None, ge=0)

@@ -16,13 +16,13 @@ from torch import Tensor
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
 from zsad.clip.windows import mean_over_windows
 from zsad.common.errors import UserError
-from zsad.config.schema import Block, Protocol
+from zsad.config.schema import Protocol
 from zsad.learners.base import Scored
-from zsad.learners.shared.prompts import PromptEnsemble
+from zsad.learners.shared.prompts import PromptConfig, PromptEnsemble
 from zsad.learners.shared.similarity import two_way_logit
 
 
-class Config(Block):
+class Config(PromptConfig):
     """What can be set where nothing is trained."""
 
     scales: tuple[int, ...] = Field(default=(2, 3), min_length=1, strict=False)

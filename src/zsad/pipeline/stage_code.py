@@ -75,7 +75,8 @@ def _digests(params: Params) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"index/{key}", _digest("index", data=_entry(key, block))
     for key, one in configurations.items():
         method = _module(one)
-        yield f"{'adapt' if one.shots else 'train'}/{key}", _digest("adapt" if one.shots else "train", method)
+        stage, namings = ("adapt", params.class_names) if one.shots else ("train", {})
+        yield f"{stage}/{key}", _digest(stage, method, grid=namings)
         yield f"predict/{key}", _digest("predict", method, grid=_run(params, one))
 
 
@@ -101,7 +102,8 @@ def _models(params: Params, one: Configuration) -> list[Any]:
 def _run(params: Params, one: Configuration) -> dict[str, Any]:
     """What predictions follow beside checkpoints, which hold a configuration's settings and precision."""
     sources = {} if one.shots else {"sources": sorted(params.sources)}
-    return {"deterministic": params.deterministic, **sources}
+    namings = {"class_names": params.class_names} if params.class_names else {}
+    return {"deterministic": params.deterministic, **sources, **namings}
 
 
 def _module(configuration: Configuration) -> str:

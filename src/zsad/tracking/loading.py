@@ -1,8 +1,9 @@
 """From what people call a model to one that scores pictures."""
 
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zsad.common.errors import UserError
 
@@ -12,14 +13,20 @@ if TYPE_CHECKING:
 SUFFIX = ".safetensors"
 
 
-def load(model: str | PathLike[str], device: str = "auto") -> "Predictor":
+def load(
+    model: str | PathLike[str], device: str = "auto", *, states: str | PathLike[str] | Mapping[str, Any] | None = None
+) -> "Predictor":
     """The model ready to score: `models:/KEY@ALIAS` or `models:/KEY/VERSION` of the registry, `runs:/RUN`, or a file.
 
     device: auto (a GPU when there is one), cpu, cuda. UserError when there is no such model.
+    states: own words for hand-written prompts, as a mapping (normal, anomalous, templates) or the YAML file of one.
     """
+    from zsad.learners.shared.states import read_states
+
+    own = None if states is None else read_states(states)  # a slip in it shows before the model is loaded
     from zsad.inference.model import load_checkpoint
 
-    return load_checkpoint(find_checkpoint(str(model)), device)
+    return load_checkpoint(find_checkpoint(str(model)), device, own)
 
 
 def is_model(name: str) -> bool:

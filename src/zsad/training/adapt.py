@@ -2,13 +2,15 @@
 
 Each category under each seed is a model of its own, from the `shots` normal pictures that `support` draws. What is done
 is kept in scratch, so an interrupted run goes on with the category it was in. CLIP must come out as it went in.
+A method that reads the class name is adapted once more under each other naming of the classes.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ from zsad.common.io import content_hash, read_tensors, write_tensors
 from zsad.common.progress import log, progress
 from zsad.common.seeding import derive_seed, seed_everything
 from zsad.config.params import Params
+from zsad.datasets.class_names import FOLDER, under_other_names
 from zsad.datasets.manifest import Manifest, Row, load_manifest
 from zsad.learners.base import Learner
 from zsad.learners.few_shot import FewShotLearner, Support
@@ -66,13 +69,26 @@ def _adapt(setup: Setup, manifest: Manifest, supports: Supports, report: Report)
     cell = Cell(record, report, [row for drawn in supports.by_seed.values() for rows in drawn.values() for row in rows])
     cell.announce(setup.configuration.shots * len(next(iter(supports.by_seed.values()))))
     with scratch_of(record, "adapt") as scratch, cell.checkpoints() as save:
-        one = _Adaptation(setup, manifest, scratch, report)
-        for seed, drawn in supports.by_seed.items():
-            label = f"{one.where}, seed {seed}"
-            learners = {c: one.learner(c, rows, seed) for c, rows in progress(drawn.items(), len(drawn), label)}
-            names = {c: rows[0].prompt_name for c, rows in drawn.items()}
-            paths = supports.paths[str(seed)]
-            save(seed, learners, categories={c: {"prompt_name": names[c], "support": paths[c]} for c in learners})
+        _fit_all(_Adaptation(setup, manifest, scratch, report), supports, save)
+        if setup.learner().adapts_to_name:
+            for naming, other in under_other_names(manifest, setup.params.class_names):
+                again = draw_supports(other, setup.configuration.shots, list(record.seeds))  # the same pictures
+                own = scratch / naming / content_hash([row.prompt_name for row in other.test])
+                _fit_all(_Adaptation(setup, other, own, _unheard), again, partial(save, folder=f"{FOLDER}/{naming}"))
+
+
+def _unheard(event: str, **fields: Any) -> None:
+    """The journal tells of the models that results are made with."""
+
+
+def _fit_all(one: "_Adaptation", supports: Supports, save: Callable[..., None]) -> None:
+    """Adapt to every category under every seed, and save."""
+    for seed, drawn in supports.by_seed.items():
+        label = f"{one.where}, seed {seed}"
+        learners = {c: one.learner(c, rows, seed) for c, rows in progress(drawn.items(), len(drawn), label)}
+        names = {c: rows[0].prompt_name for c, rows in drawn.items()}
+        paths = supports.paths[str(seed)]
+        save(seed, learners, categories={c: {"prompt_name": names[c], "support": paths[c]} for c in learners})
 
 
 @dataclass

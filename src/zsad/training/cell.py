@@ -45,13 +45,18 @@ class Cell:
 
     @contextmanager
     def checkpoints(self) -> Iterator[Callable[..., None]]:
-        """save(seed, learner or {category: learner}, **own fields of the header)."""
+        """save(seed, learner or {category: learner}, folder="", **own fields of the header).
+
+        folder: below the cell's, for models beside those that results are made with.
+        """
         files: dict[str, str] = {}
         with atomic_directory(self.record.directory) as directory:
 
-            def save(seed: int, learner: Learner | Mapping[str, Learner], **own: Any) -> None:
+            def save(seed: int, learner: Learner | Mapping[str, Learner], folder: str = "", **own: Any) -> None:
                 header = Header(**self.record.header, **own, seed=seed)
-                files[str(seed)] = checkpoint.save(directory / f"seed_{seed}.safetensors", learner, header)
+                saved = checkpoint.save(directory / folder / f"seed_{seed}.safetensors", learner, header)
+                if not folder:
+                    files[str(seed)] = saved
 
             yield save
             record_pictures(directory, self.record.source, self.seen)

@@ -21,7 +21,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor
 
 from zsad.clip.embedded import loader as embedded
-from zsad.learners.shared.prompts import ANOMALOUS_STATES, NORMAL_STATES
+from zsad.learners.shared.states import ANOMALOUS_STATES, NORMAL_STATES
 from zsad_synthetic.pretraining import model, tokens
 from zsad_synthetic.pretraining.stream import views
 from zsad_synthetic.pretraining.world import HELD_OUT, render

@@ -27,6 +27,12 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("predict cops demo_sauce", "datasets.demo_sauce does not exist; did you mean 'demo_source'?"),
         ("predict cops demo_texture", "dvc repro index@demo_texture"),
         ("predict cops photos/ more/", "is a key of params.yaml and takes one dataset"),
+        (
+            "predict cops demo_texture --object nut",
+            "--object: is for your own pictures, not for cops; a dataset's class",
+        ),
+        ("predict clip_zero demo_texture --states a.yaml", "write `states` among the settings of the configuration"),
+        ("predict nothing.safetensors photos/ --states a.yaml", "a.yaml: no such file"),
         ("predict nothing.safetensors photos/", "nothing.safetensors: no such file"),
         ("score cops demo_texture", "run `dvc repro"),
         ("aggregate", "metrics/cells/clip_zero/demo_source.json: not found; run `dvc repro`"),

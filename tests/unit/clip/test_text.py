@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from zsad.clip.text import DeepTokens
+from zsad.common.errors import UserError
 
 EXACT = {"rtol": 0, "atol": 1e-6}
 
@@ -115,3 +116,10 @@ def test_gradients_reach_every_segment(clip):
         prefix = clip.text.prefix(part, prefix)
     clip.text.encode(parts[-1], past=prefix).sum().backward()
     assert all(part.grad.abs().max() > 0 for part in parts)
+
+
+def test_a_string_is_never_cut_short(clip):
+    fits = "nut " * 75
+    assert clip.text.encode_strings([fits]).shape == (1, 128)
+    with pytest.raises(UserError, match="prompt 'nut nut .*: longer than the 77 tokens that the text tower takes"):
+        clip.text.encode_strings(["nut", fits + "nut"])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import zsad
 from tests.helpers.models import noise, save
 from zsad.common.errors import UserError
 from zsad.inference.folder import predict_paths
@@ -81,6 +82,29 @@ def test_nothing_to_score(save: Callable[..., Path], path: str, message: str) ->
 def test_what_reads_the_target_is_not_for_use(save: Callable[..., Path]) -> None:
     with pytest.raises(UserError, match="protocol `paper`, which reads the target"):
         load_checkpoint(save(protocol="paper"), "cpu")
+
+
+def test_own_words_change_scores_and_their_map(save: Callable[..., Path]) -> None:
+    path = save(method="clip_zero")
+    Path("words.yaml").write_text('anomalous:\n- "{} with a hole"\n- burnt {}\n')
+    plain, own = zsad.load(path), zsad.load(path, states="words.yaml")
+    same = zsad.load(path, states={"anomalous": ["{} with a hole", "burnt {}"]})
+    picture = noise(40, 30)
+    scores = [model.predict(picture, prompt_name="nut").score for model in (plain, own, same)]
+    assert scores[1] == scores[2] != scores[0]
+    assert (own.predict(picture).map != plain.predict(picture).map).any()
+
+
+def test_own_words_of_a_configuration_travel_with_its_checkpoint(save: Callable[..., Path]) -> None:
+    own = {"anomalous": ["{} with a hole"]}
+    asked = zsad.load(save(method="clip_zero"), states=own).predict(noise(40, 30)).score
+    assert zsad.load(save(method="clip_zero", states=own)).predict(noise(40, 30)).score == asked
+
+
+def test_a_model_without_hand_written_prompts_takes_no_words(save: Callable[..., Path]) -> None:
+    message = "states: anomalyclip has no hand-written prompts .*; models of clip_zero, winclip, winclip_plus have"
+    with pytest.raises(UserError, match=message):
+        zsad.load(save(), states={"normal": ["new {}"]})
 
 
 def test_a_backbone_that_is_not_there_is_named(save: Callable[..., Path]) -> None:

@@ -15,7 +15,7 @@ from zsad.inference.maps import sigmoid
 from zsad.learners.april_gan import TEMPLATES, AprilGan, Config, mean_log_odds
 from zsad.learners.base import Sample
 from zsad.learners.shared.losses import dice_loss, focal_loss
-from zsad.learners.shared.states import ANOMALOUS_STATES, NORMAL_STATES
+from zsad.learners.shared.states import NORMAL_STATES, WITH_BROKEN
 
 NAMES = ["bottle", "metal nut"] * 6
 Build = Callable[..., Any]
@@ -56,12 +56,12 @@ def test_official_constants_are_the_defaults(make: Build) -> None:
     assert (config.epochs, config.train_batch_size, config.lr, config.betas) == (15, 8, 0.001, (0.5, 0.999))
     assert (config.temperature, config.sigma, config.mosaic, config.augmented_views) == (0.01, 0.0, 0.0, 0)
     assert AprilGan.openai_activation == "gelu"
-    assert (len(NORMAL_STATES), len(ANOMALOUS_STATES), len(set(TEMPLATES))) == (7, 5, 35)
+    assert (len(NORMAL_STATES), len(WITH_BROKEN), len(set(TEMPLATES))) == (7, 5, 35)
 
 
 def test_prototypes_are_means_of_unit_features(clip: Any, make: Build) -> None:
     wanted = []
-    for states in (NORMAL_STATES, ANOMALOUS_STATES):
+    for states in (NORMAL_STATES, WITH_BROKEN):
         prompts = [template.replace("{}", state.replace("{}", "bottle")) for state in states for template in TEMPLATES]
         wanted.append(F.normalize(F.normalize(clip.text.encode_strings(prompts), dim=-1).mean(0), dim=0))
     learner = make()

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from zsad.learners.shared.prompts import ANOMALOUS_STATES, NORMAL_STATES, TEMPLATES
+from zsad.learners.shared.states import ANOMALOUS_STATES, NORMAL_STATES, TEMPLATES, read_states
 
 
 @pytest.fixture
@@ -47,6 +47,33 @@ def test_class_name_matters_and_is_encoded_once(build, features, monkeypatch):
     assert (learner.score(features, ["brain"] * 3).score - first.score).abs().max() > 1e-4
     monkeypatch.setattr(learner, "_mean_embedding", lambda states, name: pytest.fail("encoded again"))
     assert torch.equal(learner.score(features, ["bottle"] * 3).score, first.score)
+
+
+@torch.no_grad()
+def test_own_words_are_means_over_own_states_and_templates(clip, build):
+    own = {"normal": ["clean {}"], "anomalous": ["{} with a hole", "burnt {}"], "templates": ["{}", "my {}"]}
+    normal, anomalous = build("clip_zero", states=own).prototypes("nut")
+    said = {"normal": ["clean nut", "my clean nut"]}
+    said["anomalous"] = ["nut with a hole", "my nut with a hole", "burnt nut", "my burnt nut"]
+    for got, prompts in ((normal, said["normal"]), (anomalous, said["anomalous"])):
+        torch.testing.assert_close(got, F.normalize(clip.text.encode_strings(prompts).mean(0), dim=-1), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("method", ["clip_zero", "winclip", "winclip_plus"])
+def test_winclips_lists_written_out_are_the_same_bits(build, method):
+    lists = {"normal": list(NORMAL_STATES), "anomalous": list(ANOMALOUS_STATES), "templates": list(TEMPLATES)}
+    assert torch.equal(build(method).prototypes("nut"), build(method, states=lists).prototypes("nut"))
+    assert not torch.equal(
+        build(method).prototypes("nut"), build(method, states={"normal": ["new {}"]}).prototypes("nut")
+    )
+
+
+def test_words_said_later_replace_what_was_encoded(build):
+    learner = build("clip_zero")
+    before = learner.prototypes("nut")
+    learner.say(read_states({"anomalous": ["rusty {}"]}))
+    assert torch.equal(learner.prototypes("nut")[0], before[0])
+    assert not torch.equal(learner.prototypes("nut")[1], before[1])
 
 
 def test_nothing_is_learned(build, vit_l_shapes):

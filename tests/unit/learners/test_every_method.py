@@ -66,6 +66,24 @@ def test_order_batch_size_and_company_change_nothing(clip, build, pictures, meth
         assert abs(other_codes - codes)[order].max() <= 1
 
 
+@pytest.mark.parametrize("method", ["anomalyclip", "cops", "faprompt", "promptad", "apt", "patch_memory"])
+def test_methods_that_read_no_class_name_score_alike_under_any(clip, build, pictures, method):
+    learner = build(method)
+    features = clip.image.encode(pictures[:3], learner.spec)
+    own, other = learner.score(features, NAMES[:3]), learner.score(features, ["object"] * 3)
+    assert torch.equal(own.score, other.score)
+    assert torch.equal(own.map_logits, other.map_logits)
+
+
+@pytest.mark.parametrize("method", ["bayes_pfl", "clip_zero", "winclip", "winclip_plus"])
+def test_methods_that_read_the_class_name_score_by_it(clip, build, pictures, method):
+    learner = build(method)
+    features = clip.image.encode(pictures[:3], learner.spec)
+    own, other = learner.score(features, NAMES[:3]), learner.score(features, ["object"] * 3)
+    assert (own.score - other.score).abs().max() > 1e-6
+    assert not torch.equal(own.map_logits, other.map_logits)
+
+
 @pytest.mark.parametrize("method", TRAINED)
 def test_every_parameter_learns_and_clip_does_not(clip, build, pictures, make_batch, method):
     learner = build(method)

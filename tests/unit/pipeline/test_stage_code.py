@@ -75,6 +75,17 @@ def test_a_method_is_in_its_own_configurations_only(params: Params, digests: Map
             assert read & set(methods()) == {own}
 
 
+def test_class_names_run_what_reads_them_and_their_absence_nothing(params: Params, tmp_path: Path) -> None:
+    told = {}
+    for name, namings in (("without", {}), ("with", {"missing": "object"})):
+        write_code(params.model_copy(update={"class_names": namings}), tmp_path / name)
+        told[name] = {str(p.relative_to(tmp_path / name)): read_json(p) for p in (tmp_path / name).rglob("*.json")}
+    changed = {name for name in told["with"] if told["with"][name] != told["without"][name]}
+    expected = {f"predict/{key}.json" for key in params.configurations}
+    assert changed == expected | {f"adapt/{key}.json" for key in params.few_shot}
+    assert "class_names" not in str(told["without"]["predict/cops.json"]["grid"])
+
+
 def test_weights_are_made_of_the_embedded_files(digests: Mapping[str, dict[str, Any]]) -> None:
     folder = "zsad/clip/embedded"
     assert set(digests["weights"]["data"]) == {f"{folder}/weights.safetensors", f"{folder}/open_clip_config.json"}

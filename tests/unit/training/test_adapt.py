@@ -17,6 +17,7 @@ from zsad.config.params import Params
 from zsad.datasets.manifest import Manifest, Row, write_manifest
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.score import score_cell
+from zsad.inference import batches
 from zsad.inference.folder import predict_paths
 from zsad.inference.model import load_checkpoint
 from zsad.inference.predict import predict
@@ -83,7 +84,7 @@ def params(method: str, shots: int = 2, seeds: tuple[int, ...] = (0, 1), **setti
             "sources": {},
             "datasets": {"target": {"path": "pictures"}},
             "learners": {},
-            "few_shot": {"mine": {"method": method, "shots": shots, **SHORT[method], **settings}},
+            "few_shot": {"mine": {"method": method, "shots": shots, **SHORT.get(method, {}), **settings}},
             "gate": {"cell": {}, "mean": {}},
         }
     )
@@ -287,6 +288,63 @@ def test_a_class_name_that_is_too_long_is_told_before_anything_breaks(settings: 
     write_manifest(replace(manifest, rows=long))
     with pytest.raises(UserError, match=r"few_shot\.mine on target, cup, seed 0: class name 'word .* shorter name"):
         run(settings.pop("method"), **settings)
+
+
+NAMINGS = {"missing": "object", "wrong": "other"}
+WHO_ADAPTS_TO_NAMES = [
+    *(({"method": method}, method == "promptad") for method in FEW_SHOT),
+    ({"method": "apt", "class_token": "class_name"}, True),
+]
+
+
+@pytest.mark.parametrize(("settings", "reads"), WHO_ADAPTS_TO_NAMES, ids=str)
+def test_a_method_says_whether_it_adapts_to_the_class_name(settings: dict[str, Any], reads: bool) -> None:
+    def adapted() -> dict[str, torch.Tensor]:
+        run(**settings, seeds=(0,))
+        learner = checkpoint.load_all(CHECKPOINT / "seed_0.safetensors")[0]["cup"]
+        assert learner.adapts_to_name is reads
+        return learner.checkpoint()
+
+    own = adapted()
+    manifest = write_target(("cup",))
+    write_manifest(replace(manifest, rows=tuple(replace(row, prompt_name="object") for row in manifest.rows)))
+    other = adapted()
+    assert any(not torch.equal(own[name], other[name]) for name in own) is reads
+
+
+@pytest.mark.parametrize("method", ["promptad", "winclip_plus"])
+def test_other_class_names_are_scored_beside_the_sets_own(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading the name when it adapts, or when it scores; results under the own names are the same bytes."""
+    plain, named = params(method), params(method).model_copy(update={"class_names": NAMINGS})
+    cells, files, encoded = [], [], []
+    encode = batches.encode_images
+    monkeypatch.setattr(batches, "encode_images", lambda clip, *rest: (encoded.append(1), encode(clip, *rest))[1])
+    for parameters in (plain, named):
+        assert adapting.adapt(parameters, "mine", "target", silent)
+        predict(parameters, "mine", "target")
+        cells.append(score_cell(parameters, "mine", "target"))
+        places = (CHECKPOINT, PREDICTIONS / "mine/target")
+        files.append({path: path.read_bytes() for place in places for path in place.iterdir() if path.is_file()})
+    assert files[0] == files[1]
+    assert len(encoded) == 2 * 3  # three batches each time: pictures are encoded once for all namings
+    changes = cells[1].pop("class_names")
+    assert cells[0] == cells[1]
+    assert set(changes) == set(NAMINGS)
+    places = [PREDICTIONS / "mine/target" / part for part in ("", "class_names/missing")]
+    own, other = (Predictions.open(place).scores(0)[:8] for place in places)  # of nut and cup; bolt has no model
+    first, size = changes["missing"]["per_seed"]["0"], abs(own - other).mean()
+    assert first["score"] == pytest.approx(size, abs=1e-6)
+    assert first["score_sd"] == pytest.approx(size / own.std(), abs=1e-6)
+    assert changes["missing"]["mean"]["score"] > 1e-5
+    assert changes["wrong"]["mean"]["pixel_auroc"] is not None
+
+
+def test_names_are_read_from_the_checkpoint_that_was_adapted_to_them() -> None:
+    assert adapting.adapt(params("promptad"), "mine", "target", silent)
+    named = params("promptad").model_copy(update={"class_names": NAMINGS})
+    with pytest.raises(UserError, match="class_names/missing: no models there; run `zsad adapt mine target`"):
+        predict(named, "mine", "target")
+    assert not PREDICTIONS.exists() or not list(PREDICTIONS.rglob("prediction.json"))
 
 
 def test_a_long_category_name_needs_no_long_file_name() -> None:

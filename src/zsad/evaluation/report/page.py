@@ -13,6 +13,7 @@ from zsad.config.params import Params
 from zsad.evaluation.leaderboard import SHORT
 from zsad.evaluation.metrics.names import HEADLINES
 from zsad.evaluation.report import charts, tables
+from zsad.evaluation.report.class_names import class_names_tables
 from zsad.evaluation.report.contents import contents
 from zsad.evaluation.report.curves import Curve, read_curves, scores_by_label, stride
 from zsad.evaluation.report.differences import draw_all, rank
@@ -73,6 +74,7 @@ def context(material: Material, measured: Measured) -> dict[str, Any]:
         "curves": _curves(material, series),
         "commit": measured.lineage.get("git.commit"),
         "parts_of": {part: _parts(material, part) for part in ("category", "defect")},
+        "class_names": class_names_tables(material),
         "costs": _costs(measured),
         "galleries": galleries(material),
         "contents": contents(material),

@@ -108,6 +108,10 @@ class Apt(FewShotLearner):
     def _side(self, scale: int | None) -> int:
         return self.clip.grid * scale if scale else self.clip.image_size
 
+    @property
+    def adapts_to_name(self) -> bool:
+        return bool(self.config.class_token == "class_name")
+
     def class_token(self, name: str) -> Tensor:
         """Embeddings [T, C] of SOT, the words behind the learned tokens, EOT."""
         word = {"object": "object", "class_name": name, "none": ""}[self.config.class_token]

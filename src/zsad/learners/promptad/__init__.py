@@ -109,6 +109,10 @@ class PromptAD(FewShotLearner):
     def support_spec(self) -> FeatureSpec:
         return replace(self.spec, bgr=False)
 
+    @property
+    def adapts_to_name(self) -> bool:
+        return True
+
     def _tokens(self, features: ImageFeatures, layer: int) -> Tensor:
         """Unit tokens [B, N, C] of a remembered block."""
         halfway = self.config.memory_tokens == "halfway"

@@ -1,7 +1,4 @@
-"""WinCLIP's compositional prompt ensemble: 7 normal and 4 anomalous states × 21 templates around the class name.
-
-Jeong et al., CVPR 2023, arXiv 2303.14814. The lists are those of three independent re-implementations, which agree.
-"""
+"""A compositional prompt ensemble: normal and anomalous states × templates around the class name, nothing learned."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,42 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zsad.clip.backbone import Clip
-from zsad.config.schema import Protocol
+from zsad.config.schema import Block, Protocol
 from zsad.learners.base import Learner
+from zsad.learners.shared.states import States
 
-NORMAL_STATES = (
-    "{}",
-    "flawless {}",
-    "perfect {}",
-    "unblemished {}",
-    "{} without flaw",
-    "{} without defect",
-    "{} without damage",
-)
-ANOMALOUS_STATES = ("damaged {}", "{} with flaw", "{} with defect", "{} with damage")
-TEMPLATES = (
-    "a cropped photo of the {}.",
-    "a close-up photo of a {}.",
-    "a close-up photo of the {}.",
-    "a bright photo of a {}.",
-    "a bright photo of the {}.",
-    "a dark photo of the {}.",
-    "a dark photo of a {}.",
-    "a jpeg corrupted photo of the {}.",
-    "a jpeg corrupted photo of the {}.",  # twice in the published list, so it counts double
-    "a blurry photo of the {}.",
-    "a blurry photo of a {}.",
-    "a photo of a {}.",
-    "a photo of the {}.",
-    "a photo of a small {}.",
-    "a photo of the small {}.",
-    "a photo of a large {}.",
-    "a photo of the large {}.",
-    "a photo of the {} for visual inspection.",
-    "a photo of a {} for visual inspection.",
-    "a photo of the {} for anomaly detection.",
-    "a photo of a {} for anomaly detection.",
-)
+
+class PromptConfig(Block):
+    """What can be set where prompts are written by hand."""
+
+    states: States | None = None
+    """Own words: lists `normal`, `anomalous` and `templates`, `{}` where the object goes. null = WinCLIP's lists."""
 
 
 class PromptEnsemble(Learner):
@@ -56,16 +27,22 @@ class PromptEnsemble(Learner):
 
     def __init__(self, config: Any, clip: Clip, protocol: Protocol = "strict") -> None:
         super().__init__(config, clip, protocol)
+        self.states = config.states or States()
         self._prototypes: dict[str, Tensor] = {}
+
+    def say(self, states: States) -> None:
+        """Write the prompts with other words from now on."""
+        self.states = states
+        self._prototypes.clear()
 
     @torch.no_grad()
     def prototypes(self, name: str) -> Tensor:
         """Unit text prototypes [2, D] of a class name: normal, anomalous."""
         if name not in self._prototypes:
-            means = [self._mean_embedding(states, name) for states in (NORMAL_STATES, ANOMALOUS_STATES)]
+            means = [self._mean_embedding(states, name) for states in (self.states.normal, self.states.anomalous)]
             self._prototypes[name] = F.normalize(torch.stack(means), dim=-1)
         return self._prototypes[name]
 
     def _mean_embedding(self, states: Sequence[str], name: str) -> Tensor:
-        prompts = [template.format(state.format(name)) for state in states for template in TEMPLATES]
+        prompts = [template.format(state.format(name)) for state in states for template in self.states.templates]
         return self.clip.text.encode_strings(prompts).mean(0)
