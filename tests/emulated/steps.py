@@ -70,7 +70,7 @@ def run(method: str) -> dict[str, str]:
     learner = make(method)
     learner.load_state_dict(seeded_values({name: value.shape for name, value in learner.state_dict().items()}, 1))
     pictures = inputs()
-    features = learner.clip.image.encode(pictures, learner.spec)
+    features = learner.clip.image.encode(pictures, learner.training_spec)
     found = {"features": digest(features.tensors.values())}
     with without_subnormals():
         if learner_class(method).few_shot:

@@ -69,7 +69,7 @@ def test_order_batch_size_and_company_change_nothing(clip, build, pictures, meth
 @pytest.mark.parametrize("method", TRAINED)
 def test_every_parameter_learns_and_clip_does_not(clip, build, pictures, make_batch, method):
     learner = build(method)
-    features = clip.image.encode(pictures, learner.spec)
+    features = clip.image.encode(pictures, learner.training_spec)
     torch.manual_seed(0)
     for phase in learner.phases():
         terms = phase.loss(make_batch(features, range(4)))

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from zsad.clip.backbone import Activation, Clip, FeatureSpec, ImageFeatures, PositionResize
 from zsad.common.errors import UserError
 from zsad.config.schema import Protocol
-from zsad.learners.base import PAPER_SIDE, Batch, Cosine, Learner, Phase, Sample, Scored, Upsample, scaled
+from zsad.learners.base import PAPER_SIDE, Batch, Cosine, Learner, Phase, Sample, Scored, Upsample
 from zsad.learners.bayes_pfl import flows as flow
 from zsad.learners.bayes_pfl import views as views
 from zsad.learners.bayes_pfl.config import Config
@@ -66,7 +66,7 @@ class BayesPfl(Learner):
                 f"bayes_pfl adds joint vectors to tokens: widths {clip.joint_width}, {width} must agree"
                 f" and be a multiple of its {HEADS} heads"
             )
-        self.layers = self._layers()
+        self.layers = self.read_layers(config.layers, LAYERS)
         self.prompt_context = nn.Parameter(torch.empty(config.bank, config.context_length, width))
         self.prompt_state_normal = nn.Parameter(torch.empty(config.bank, config.state_length, width))
         self.prompt_state_abnormal = nn.Parameter(torch.empty(config.bank, config.state_length, width))
@@ -84,14 +84,6 @@ class BayesPfl(Learner):
         self.register_buffer("noise", torch.zeros(3, config.samples, width))
         self._unstored_draws = torch.Generator().manual_seed(0)
         self._first_states: Tensor | None = None
-
-    def _layers(self) -> tuple[int, ...]:
-        blocks = len(self.clip.image.blocks)
-        if self.config.layers is None:
-            return tuple(sorted({max(1, scaled(layer, LAYERS[-1], blocks)) for layer in LAYERS}))
-        if any(not 1 <= layer <= blocks for layer in self.config.layers):
-            raise UserError(f"layers {list(self.config.layers)}: the image tower has blocks 1 to {blocks}")
-        return self.config.layers
 
     def _initialise(self) -> None:
         """Linear N(0, 0.02) with zero bias, but torch's default for the RCA query; prompts around 0, ½ and −½."""
