@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.parity import test_anomalyclip, test_bayes_pfl, test_cops, test_faprompt
-from zsad.learners import anomalyclip, bayes_pfl, cops, faprompt
+from tests.parity import test_aa_clip, test_anomalyclip, test_bayes_pfl, test_cops, test_faprompt
+from zsad.learners import aa_clip, anomalyclip, bayes_pfl, cops, faprompt
 from zsad.learners.bayes_pfl import flows
 from zsad.learners.shared import losses, similarity
 from zsad.training import loop
@@ -44,6 +44,37 @@ def case(build, backbone, clip, pictures, make_batch, run_steps, monkeypatch) ->
 
 
 # --- tests of this folder --------------------------------------------------------------------------------------------
+
+
+def aa_clip_text(case: Case) -> None:
+    test_aa_clip.test_text_prototypes(_aa_clip(case)[0])
+
+
+def aa_clip_first_stage(case: Case) -> None:
+    make, batches = _aa_clip(case)
+    test_aa_clip.test_stage_1_patches_losses_gradients_and_three_optimiser_steps(
+        make, batches, case.run_steps, "pictures"
+    )
+
+
+def aa_clip_second_stage(case: Case) -> None:
+    make, batches = _aa_clip(case)
+    test_aa_clip.test_stage_2_losses_gradients_and_three_optimiser_steps(make, batches, case.run_steps)
+
+
+def aa_clip_scores(case: Case) -> None:
+    clip = test_aa_clip.golden_clip(case.backbone)
+    make = partial(case.build, "aa_clip", clip=clip, **test_aa_clip.SETTINGS)
+    test_aa_clip.test_map_and_score_of_the_official_test(
+        make, clip.image.encode(case.pictures, make().spec), False, "mvtec", "industrial"
+    )
+
+
+def _aa_clip(case: Case) -> tuple[Callable[..., Any], Any]:
+    clip = test_aa_clip.golden_clip(case.backbone)
+    make = partial(case.build, "aa_clip", clip=clip, **test_aa_clip.SETTINGS)
+    features = clip.image.encode(case.pictures, make().training_spec)
+    return make, test_aa_clip.golden_batches(features, case.make_batch)
 
 
 def anomalyclip_training(case: Case) -> None:
@@ -99,6 +130,36 @@ def _bayes_pfl(case: Case) -> tuple[Callable[..., Any], Any]:
 
 
 # --- wrong equations -------------------------------------------------------------------------------------------------
+
+
+def adapters_not_stretched(patch: Patch) -> None:
+    def plain(adapters: Any, share: float) -> Any:
+        return lambda i, x: share * adapters[i](x) + (1 - share) * x if i < len(adapters) else x
+
+    patch.setattr(aa_clip, "residual", plain)
+
+
+def cosine_not_squared(patch: Patch) -> None:
+    right = aa_clip.AaClip.text_loss
+
+    def off(self: Any, batch: Any) -> dict[str, Tensor]:
+        terms = right(self, batch)
+        return {**terms, "orthogonal": terms["orthogonal"].sqrt()}
+
+    patch.setattr(aa_clip.AaClip, "text_loss", off)
+
+
+def surgery_over_patches(patch: Patch) -> None:
+    patch.setattr(aa_clip.AaClip, "_surgery", lambda self, i, block, x: aa_clip.value_value(block, block.qkv(x)[2]))
+
+
+def image_term_a_thousandth_off(patch: Patch) -> None:
+    _scale_term(patch, aa_clip.AaClip, "cls", 1.001)
+
+
+def filter_a_hundredth_narrower(patch: Patch) -> None:
+    right = aa_clip.blurred
+    patch.setattr(aa_clip, "blurred", lambda maps, sigma: right(maps, 0.99 * sigma))
 
 
 def focal_loss_smoothed_more(patch: Patch) -> None:
@@ -200,6 +261,11 @@ def _scale_term(patch: Patch, kind: type, term: str, factor: float) -> None:
 
 
 CASES = [
+    (adapters_not_stretched, aa_clip_text, "text"),
+    (surgery_over_patches, aa_clip_first_stage, "frozen patches"),
+    (cosine_not_squared, aa_clip_first_stage, "loss orthogonal, step 0"),
+    (image_term_a_thousandth_off, aa_clip_second_stage, "loss cls, step 0"),
+    (filter_a_hundredth_narrower, aa_clip_scores, "map"),
     (focal_loss_smoothed_more, anomalyclip_training, "loss local, step 0"),
     (temperature_a_thousandth_off, anomalyclip_scores, "score"),
     (prototypes_paired_straight, cops_text, "text"),
