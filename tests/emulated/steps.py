@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from zsad.clip.backbone import Activation, Clip, PositionResize
     from zsad.learners.base import Learner
 
-LEARNERS = ("clip_zero", "anomalyclip", "cops", "faprompt", "bayes_pfl", "promptad", "apt")
+LEARNERS = ("clip_zero", "anomalyclip", "cops", "faprompt", "bayes_pfl", "aa_clip", "promptad", "apt")
 QUANTITIES = ("features", "losses", "gradients", "parameters", "maps", "heatmaps", "scores")
 STEPS, PICTURES, SHOTS = 3, 6, 2
 # Not through half precision: with subnormals off, QEMU 7.2 turns halves below 6e-5 into zeros, which processors keep.

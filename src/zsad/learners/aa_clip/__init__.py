@@ -5,8 +5,9 @@ prototypes of normal and anomalous prompts part on frozen patches read by V-V at
 and adapts the image tower: adapters on exit of its first blocks, a projection a layer for the map, one for the image.
 Official code: Mwxinnn/AA-CLIP (53db195); parameter names are its state dicts'.
 
-strict: fixed epochs (official: every epoch of stage 2 is tested on the target); the image score is ½ sigmoid of the
-map's largest log-odds + ½ (1 + cosine to the anomalous prototype) / 2, per image; one filter for every domain.
+strict: fixed epochs (official: every epoch of stage 2 is tested on the target); one filter for every domain; the image
+score is the mean of two cosines brought to [0, 1], per image: the map's largest difference of cosines, and the image's
+cosine to the anomalous prototype.
 paper: filter and score by the target's domain, `MEDICAL`; elsewhere the score is the cosine part alone, to be fused
 with the map's largest value after a min–max over each category (`image_top`).
 Views: a fixed pool per picture for both stages instead of fresh augmentation in every epoch.
@@ -186,10 +187,11 @@ class AaClip(Learner):
         mean_Bgg = torch.stack([self._patch_logits(patches, text) for patches in layers]).mean(0).double()
         logits = blurred(mean_Bgg, MEDICAL_BLUR if medical else self.config.blur) / 2
         anomalous = (1 + (text[:, 1] * image).sum(1).double()) / 2
-        largest = logits.flatten(1).amax(1).sigmoid()
+        largest = logits.flatten(1).amax(1)
         if self.protocol == "paper":
-            return Scored(largest if medical else anomalous, logits)
-        return Scored((largest + anomalous) / 2, logits)
+            return Scored(largest.sigmoid() if medical else anomalous, logits)
+        in_cosines = 2 * self.config.temperature * largest  # unlike probabilities, as wide as the other half
+        return Scored(((1 + in_cosines).clamp(0, 2) / 2 + anomalous) / 2, logits)
 
 
 def blurred(maps_Bgg: Tensor, sigma: float) -> Tensor:
