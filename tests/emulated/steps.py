@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from zsad.clip.backbone import Activation, Clip, PositionResize
     from zsad.learners.base import Learner
 
-LEARNERS = ("clip_zero", "anomalyclip", "cops", "faprompt", "bayes_pfl", "aa_clip", "promptad", "apt")
+LEARNERS = ("clip_zero", "anomalyclip", "cops", "faprompt", "bayes_pfl", "aa_clip", "ada_clip", "promptad", "apt")
 QUANTITIES = ("features", "losses", "gradients", "parameters", "maps", "heatmaps", "scores")
 STEPS, PICTURES, SHOTS = 3, 6, 2
 # Not through half precision: with subnormals off, QEMU 7.2 turns halves below 6e-5 into zeros, which processors keep.
@@ -34,6 +34,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "cops": {"samples": 3, "deep_fp16": False},
     "faprompt": {"deep_fp16": False},
     "bayes_pfl": {"epochs": 2, "classifier_epochs": 1, "samples": 3},
+    "ada_clip": {"clusters": 5},
     "promptad": {"epochs": STEPS},
     "apt": {"epochs": STEPS, "round_epochs": 1, "synthetic": 4, "held_out": 2},
 }

@@ -25,7 +25,7 @@ from zsad.common.errors import UserError
 from zsad.common.io import read_json
 
 Activation = Literal["gelu", "quickgelu"]
-PositionResize = Literal["bilinear", "bicubic_antialias"]
+PositionResize = Literal["bilinear", "bicubic", "bicubic_antialias"]
 
 
 @dataclass(frozen=True)
@@ -196,17 +196,16 @@ def _blocks(resblocks: Sequence[Any], activation: Activation) -> tuple[Block, ..
 def resize_positions(positions: Tensor, grid: int, mode: PositionResize) -> Tensor:
     """Position embedding [1+M, C] at another grid: [1+grid², C]; the CLS row is kept.
 
-    `bilinear` (AnomalyCLIP, CoPS, FAPrompt): align_corners=False, no antialias. `bicubic_antialias`: open_clip's own.
+    `bilinear` (AnomalyCLIP, CoPS, FAPrompt): align_corners=False, no antialias; `bicubic` (AdaCLIP): the same.
+    `bicubic_antialias`: open_clip's own; its kernel is another one, also where the grid grows.
     """
     cls, patches = positions[:1], positions[1:]
     native = round(len(patches) ** 0.5)
     if native == grid:
         return positions
     image = patches.T.reshape(1, -1, native, native)
-    if mode == "bilinear":
-        image = F.interpolate(image, size=(grid, grid), mode="bilinear", align_corners=False)
-    else:
-        image = F.interpolate(image, size=(grid, grid), mode="bicubic", align_corners=False, antialias=True)
+    kind, _, antialias = mode.partition("_")
+    image = F.interpolate(image, size=(grid, grid), mode=kind, align_corners=False, antialias=bool(antialias))
     return torch.cat([cls, image.flatten(2)[0].T])
 
 
