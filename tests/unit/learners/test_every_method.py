@@ -108,7 +108,7 @@ def test_unknown_setting_is_refused_with_its_path(method):
 
 
 def test_unknown_method_is_refused():
-    with pytest.raises(UserError, match=r"method 'copz' does not exist; there are: aa_clip, anomalyclip"):
+    with pytest.raises(UserError, match=r"method 'copz' does not exist; there are: aa_clip, ada_clip, anomalyclip"):
         build_config("copz", {}, "learners.copz")
 
 
