@@ -23,6 +23,7 @@ from zsad.training.record import SCRATCH, read_record
 # Two stages of one epoch each: an interruption after the first epoch is one between the stages.
 SHORT = {
     "aa_clip": {"text_epochs": 1, "epochs": 1, "augmented_views": 2},
+    "ada_clip": {"lr": 0.001},  # two steps at the official rate do not come down
     "bayes_pfl": {"epochs": 1, "classifier_epochs": 1, "augmented_views": 2},
 }
 TRAINED = [method for method in methods() if learner_class(method).trained and not learner_class(method).few_shot]
