@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from zsad.clip.backbone import Activation, Clip, PositionResize
     from zsad.learners.base import Learner
 
-LEARNERS = ("clip_zero", "anomalyclip", "april_gan", "cops", "faprompt", "bayes_pfl", "promptad", "apt")
+LEARNERS = (
+    *("clip_zero", "anomalyclip", "april_gan", "cops", "faprompt", "bayes_pfl"),
+    *("aa_clip", "ada_clip", "promptad", "apt"),
+)
 QUANTITIES = ("features", "losses", "gradients", "parameters", "maps", "heatmaps", "scores")
 STEPS, PICTURES, SHOTS = 3, 6, 2
 # Not through half precision: with subnormals off, QEMU 7.2 turns halves below 6e-5 into zeros, which processors keep.
@@ -34,6 +37,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "cops": {"samples": 3, "deep_fp16": False},
     "faprompt": {"deep_fp16": False},
     "bayes_pfl": {"epochs": 2, "classifier_epochs": 1, "samples": 3},
+    "ada_clip": {"clusters": 5},
     "promptad": {"epochs": STEPS},
     "apt": {"epochs": STEPS, "round_epochs": 1, "synthetic": 4, "held_out": 2},
 }
@@ -70,7 +74,7 @@ def run(method: str) -> dict[str, str]:
     learner = make(method)
     learner.load_state_dict(seeded_values({name: value.shape for name, value in learner.state_dict().items()}, 1))
     pictures = inputs()
-    features = learner.clip.image.encode(pictures, learner.spec)
+    features = learner.clip.image.encode(pictures, learner.training_spec)
     found = {"features": digest(features.tensors.values())}
     with without_subnormals():
         if learner_class(method).few_shot:

@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from tests.conftest import SIDE
-from tests.helpers.official_files import TOP, official
+from tests.helpers.official_files import official, packed
 from zsad.clip.backbone import load_clip
 from zsad.common.errors import UserError
 from zsad.config.params import Params, load_params
@@ -69,9 +69,9 @@ def save(place: Path) -> Save:
     """save(method, spoil=function of the tensors, **changes of the official settings) → file."""
 
     def make(method: str, spoil: Callable[[dict[str, Any]], Any] = lambda state: None, **changes: Any) -> Path:
-        content = official(method, towers(method), SETS, **changes)
-        spoil(content[TOP[method]])
-        torch.save(content, "official.pth")
+        state = official(method, towers(method), SETS, **changes)
+        spoil(state)
+        torch.save(packed(method, state), "official.pth")
         return Path("official.pth")
 
     return make

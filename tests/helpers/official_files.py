@@ -11,11 +11,12 @@ from tests.conftest import seeded_values
 Shapes = dict[str, tuple[int, ...]]
 SOT, EOT, X, N, A, OBJECT, DAMAGED, STOP = 49406, 49407, 343, 333, 320, 14115, 13568, 269
 TOP = {
+    "ada_clip": "clip_model.",  # a flat file, names begin with it
     "anomalyclip": "prompt_learner",
     "april_gan": "trainable_linearlayer",
-    "bayes_pfl": "MyModel",
     "cops": "prompt_learner",
     "faprompt": "prompt_learner",
+    "bayes_pfl": "MyModel",
 }
 
 
@@ -91,7 +92,19 @@ def bayes_pfl(width: int, vision: int, sets: int, layers: int, **_: Any) -> Shap
     return shapes | linear("fuse.post_process", vision // 2, width)
 
 
+def ada_clip(width: int, vision: int, sets: int, layers: int, **_: Any) -> Shapes:
+    shapes: Shapes = {f"text_prompter.static_prompts.{i}": (5, width) for i in range(4)}
+    shapes |= {f"visual_prompter.static_prompts.{i}": (5, vision) for i in range(4)}
+    for i in range(layers):
+        shapes |= linear(f"patch_token_layer.head.{i}", vision, width)
+    for i in range(5):
+        shapes |= linear(f"dynamic_visual_prompt_generator.head.{i}", width, vision)
+        shapes |= linear(f"dynamic_text_prompt_generator.head.{i}", width, width)
+    return shapes | linear("cls_token_layer.head.0", width, width)
+
+
 SHAPES: dict[str, Callable[..., Shapes]] = {
+    "ada_clip": ada_clip,
     "anomalyclip": anomalyclip,
     "april_gan": april_gan,
     "bayes_pfl": bayes_pfl,
@@ -135,10 +148,25 @@ def repeated(names: Iterable[str]) -> dict[str, str]:
 
 
 def official(method: str, clip: Any, sets: int, layers: int = 4, seed: int = 3, **changes: Any) -> dict[str, Any]:
-    """Content of an official file for this CLIP: {top key: tensors by name}."""
+    """Tensors of an official file for this CLIP, by name."""
     width, vision = clip.text.width, clip.image.class_embedding.shape[0]
     state = seeded_values(SHAPES[method](width, vision, sets, layers, **changes), seed)
     if "tokenized_prompts_pos" in state:
         same_prompts(state, method, clip.text.token_embedding, **changes)
     state |= {name: state[original] for name, original in repeated(state).items()}
-    return {TOP[method]: state}
+    return state
+
+
+def packed(method: str, state: dict[str, Any]) -> dict[str, Any]:
+    """What the file holds: {top key: tensors by name}, or all names with their beginning."""
+    top = TOP[method]
+    return {top + name: value for name, value in state.items()} if top.endswith(".") else {top: state}
+
+
+def unpacked(method: str, content: dict[str, Any]) -> dict[str, Any]:
+    """The tensors of what a file holds, by name."""
+    top = TOP[method]
+    if top.endswith("."):
+        return {name.removeprefix(top): value for name, value in content.items()}
+    state: dict[str, Any] = content[top]
+    return state

@@ -90,7 +90,7 @@ def write_official(method: str, root: Path, name: str) -> None:
     """`root`/`name`: a file as the method's authors would save it, random, for the embedded CLIP prepared in `root`."""
     import torch
 
-    from tests.helpers.official_files import official
+    from tests.helpers.official_files import official, packed
     from zsad.clip.backbone import load_clip
     from zsad.learners.lookup import build_config, learner_class
 
@@ -99,7 +99,7 @@ def write_official(method: str, root: Path, name: str) -> None:
     clip = load_clip(weights, 112, kind.openai_activation, kind.position_resize, torch.device("cpu"))
     learner = kind(build_config(method, {}, "learners.x"), clip)
     sets = len(learner.compound_prompts_text)
-    torch.save(official(method, clip, sets), root / name)
+    torch.save(packed(method, official(method, clip, sets)), root / name)
 
 
 def make_repo(path: Path, *assignments: str) -> Repo:

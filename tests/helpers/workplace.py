@@ -17,6 +17,7 @@ from zsad.training.train import train
 
 CHECKPOINT = Path("data/checkpoints/mine/source/seed_0.safetensors")
 SHORT: dict[str, dict[str, Any]] = {  # what makes a training short, beside `epochs`
+    "aa_clip": {"text_epochs": 1, "augmented_views": 1},
     "bayes_pfl": {"classifier_epochs": 1, "augmented_views": 1},
     "apt": {"round_epochs": 1, "synthetic": 1, "held_out": 1},
     "promptad": {},

@@ -51,21 +51,27 @@ class Steps:
 
 @pytest.fixture(scope="session")
 def run_steps() -> Callable[..., Steps]:
-    """run_steps(learner, batches, before=callback(step)): with the trainer's Adam and the method's default settings."""
+    """run_steps(learner, batches, before=callback(step), stage=0): a phase with the trainer's Adam, as one epoch."""
 
-    def run(learner: Any, batches: list[Batch], before: Callable[[int], None] = lambda step: None) -> Steps:
-        optimizer = loop.make_adam(learner.phases()[0], learner.config.betas)
-        steps = Steps(rate=learner.config.lr * len(batches))
+    def run(
+        learner: Any, batches: list[Batch], before: Callable[[int], None] = lambda step: None, stage: int = 0
+    ) -> Steps:
+        phase = learner.phases()[stage]
+        optimizer = loop.make_adam(phase, learner.config.betas)
+        trained = {parameter for group in phase.groups for parameter in group["params"]}
+        steps = Steps(rate=0)
         for i, batch in enumerate(batches):
             before(i)
+            loop._set_learning_rates(optimizer, phase, i, len(batches))
+            steps.rate += optimizer.param_groups[0]["lr"]
             optimizer.zero_grad()
-            terms = learner.loss(batch)
+            terms = phase.loss(batch)
             torch.stack(list(terms.values())).sum().backward()
             steps.losses.append({name: value.item() for name, value in terms.items()})
             if i == 0:
-                steps.gradients = {name: value.grad.clone() for name, value in learner.named_parameters()}
+                steps.gradients = {n: value.grad.clone() for n, value in learner.named_parameters() if value in trained}
             optimizer.step()
-        steps.values = {name: value.detach().clone() for name, value in learner.named_parameters()}
+        steps.values = {n: value.detach().clone() for n, value in learner.named_parameters() if value in trained}
         return steps
 
     return run

@@ -12,8 +12,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.parity import test_anomalyclip, test_april_gan, test_bayes_pfl, test_cops, test_faprompt
-from zsad.learners import anomalyclip, april_gan, bayes_pfl, cops, faprompt
+from tests.parity import (
+    test_aa_clip,
+    test_ada_clip,
+    test_anomalyclip,
+    test_april_gan,
+    test_bayes_pfl,
+    test_cops,
+    test_faprompt,
+)
+from zsad.learners import aa_clip, ada_clip, anomalyclip, april_gan, bayes_pfl, cops, faprompt
 from zsad.learners.bayes_pfl import flows
 from zsad.learners.shared import losses, similarity
 from zsad.training import loop
@@ -44,6 +52,56 @@ def case(build, backbone, clip, pictures, make_batch, run_steps, monkeypatch) ->
 
 
 # --- tests of this folder --------------------------------------------------------------------------------------------
+
+
+def aa_clip_text(case: Case) -> None:
+    test_aa_clip.test_text_prototypes(_aa_clip(case)[0])
+
+
+def aa_clip_first_stage(case: Case) -> None:
+    make, batches = _aa_clip(case)
+    test_aa_clip.test_stage_1_patches_losses_gradients_and_three_optimiser_steps(
+        make, batches, case.run_steps, "pictures"
+    )
+
+
+def aa_clip_second_stage(case: Case) -> None:
+    make, batches = _aa_clip(case)
+    test_aa_clip.test_stage_2_losses_gradients_and_three_optimiser_steps(make, batches, case.run_steps)
+
+
+def aa_clip_scores(case: Case) -> None:
+    clip = test_aa_clip.golden_clip(case.backbone)
+    make = partial(case.build, "aa_clip", clip=clip, **test_aa_clip.SETTINGS)
+    test_aa_clip.test_map_and_score_of_the_official_test(
+        make, clip.image.encode(case.pictures, make().spec), False, "mvtec", "industrial"
+    )
+
+
+def _aa_clip(case: Case) -> tuple[Callable[..., Any], Any]:
+    clip = test_aa_clip.golden_clip(case.backbone)
+    make = partial(case.build, "aa_clip", clip=clip, **test_aa_clip.SETTINGS)
+    features = clip.image.encode(case.pictures, make().training_spec)
+    return make, test_aa_clip.golden_batches(features, case.make_batch)
+
+
+def ada_clip_features(case: Case) -> None:
+    test_ada_clip.test_features_of_the_prompted_towers(*_ada_clip(case))
+
+
+def ada_clip_scores(case: Case) -> None:
+    test_ada_clip.test_map_and_score(*_ada_clip(case))
+
+
+def ada_clip_training(case: Case) -> None:
+    test_ada_clip.test_losses_gradients_and_three_optimiser_steps(*_ada_clip(case), case.make_batch, case.run_steps)
+
+
+def _ada_clip(case: Case) -> tuple[Callable[..., Any], Any]:
+    case.patch.setattr(ada_clip.fusion, "cluster", test_ada_clip.fixed_clusters)
+    clip = test_ada_clip.golden_clip(case.backbone)
+    make = partial(case.build, "ada_clip", clip=clip, clusters=test_ada_clip.CLUSTERS)
+    return make, clip.image.encode(case.pictures, make().spec)
 
 
 def anomalyclip_training(case: Case) -> None:
@@ -115,6 +173,62 @@ def _bayes_pfl(case: Case) -> tuple[Callable[..., Any], Any]:
 
 
 # --- wrong equations -------------------------------------------------------------------------------------------------
+
+
+def adapters_not_stretched(patch: Patch) -> None:
+    def plain(adapters: Any, share: float) -> Any:
+        return lambda i, x: share * adapters[i](x) + (1 - share) * x if i < len(adapters) else x
+
+    patch.setattr(aa_clip, "residual", plain)
+
+
+def cosine_not_squared(patch: Patch) -> None:
+    right = aa_clip.AaClip.text_loss
+
+    def off(self: Any, batch: Any) -> dict[str, Tensor]:
+        terms = right(self, batch)
+        return {**terms, "orthogonal": terms["orthogonal"].sqrt()}
+
+    patch.setattr(aa_clip.AaClip, "text_loss", off)
+
+
+def surgery_over_patches(patch: Patch) -> None:
+    patch.setattr(aa_clip.AaClip, "_surgery", lambda self, i, block, x: aa_clip.value_value(block, block.qkv(x)[2]))
+
+
+def image_term_a_thousandth_off(patch: Patch) -> None:
+    _scale_term(patch, aa_clip.AaClip, "cls", 1.001)
+
+
+def filter_a_hundredth_narrower(patch: Patch) -> None:
+    right = aa_clip.blurred
+    patch.setattr(aa_clip, "blurred", lambda maps, sigma: right(maps, 0.99 * sigma))
+
+
+def clusters_of_the_last_layer(patch: Patch) -> None:
+    right = ada_clip.semantic_fusion
+    patch.setattr(ada_clip, "semantic_fusion", lambda layers, *rest: right(layers[-1:], *rest))
+
+
+def prompts_moved_by_one_block(patch: Patch) -> None:
+    right = ada_clip.StaticPrompts.at
+    patch.setattr(ada_clip.StaticPrompts, "at", lambda self, i: right(self, min(i + 1, 3)))
+
+
+def dice_over_the_whole_map(patch: Patch) -> None:
+    patch.setattr(ada_clip.AdaClip, "_segmentation", lambda self, p, mask: losses.segmentation_loss(p, mask))
+
+
+def plain_adam(patch: Patch) -> None:
+    right = loop.make_adam
+
+    def off(phase: Any, betas: tuple[float, float]) -> torch.optim.Adam:
+        optimizer = right(phase, betas)
+        for group in optimizer.param_groups:
+            group["weight_decay"] = 0
+        return optimizer
+
+    patch.setattr(loop, "make_adam", off)
 
 
 def focal_loss_smoothed_more(patch: Patch) -> None:
@@ -225,6 +339,15 @@ def _scale_term(patch: Patch, kind: type, term: str, factor: float) -> None:
 
 
 CASES = [
+    (prompts_moved_by_one_block, ada_clip_features, "layers"),
+    (clusters_of_the_last_layer, ada_clip_scores, "score"),
+    (dice_over_the_whole_map, ada_clip_training, "loss seg, step 0"),
+    (plain_adam, ada_clip_training, "(loss|value)"),
+    (adapters_not_stretched, aa_clip_text, "text"),
+    (surgery_over_patches, aa_clip_first_stage, "frozen patches"),
+    (cosine_not_squared, aa_clip_first_stage, "loss orthogonal, step 0"),
+    (image_term_a_thousandth_off, aa_clip_second_stage, "loss cls, step 0"),
+    (filter_a_hundredth_narrower, aa_clip_scores, "map"),
     (focal_loss_smoothed_more, anomalyclip_training, "loss local, step 0"),
     (temperature_a_thousandth_off, anomalyclip_scores, "score"),
     (blocks_averaged_as_log_odds, april_gan_scores, "map"),

@@ -69,6 +69,18 @@ FACTS = {
             "RCA.linear_proj.3.weight": (768, 1024),
         },
     ),
+    "aa_clip": Facts(  # the text tower's 3 adapters and projection; of the image tower 6, and 5 projections
+        12_582_912,
+        12_582_912,
+        15,
+        {"text_adapter.3.fc.0.weight": (768, 768), "image_adapter.seg_proj.3.fc.weight": (768, 1024)},
+    ),
+    "ada_clip": Facts(  # stored: the seed of K-means beside what is trained
+        10_661_632,
+        10_661_633,
+        38,
+        {"visual_prompter.static_prompts.0": (5, 1024), "patch_token_layer.head.3.weight": (768, 1024), "seed": ()},
+    ),
     "winclip_plus": Facts(  # one shot, as the two below: remembered patch tokens and windows
         0,
         1369 * 1024 + (36**2 + 35**2) * 768,

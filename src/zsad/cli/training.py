@@ -7,9 +7,9 @@ from zsad.cli.parsing import Commands, add_command, stage_params
 
 IMPORT_HELP = """Check a checkpoint of the authors' own code and write it to data/imported as one of ours.
 
-METHOD: anomalyclip, april_gan, bayes_pfl, cops, faprompt. Every tensor is checked by name and shape. Files of
-anomalyclip and faprompt also hold token embeddings, which are compared with the backbone's; those of april_gan,
-bayes_pfl and cops hold none, so another CLIP of the same widths goes unnoticed. The result works at once:
+METHOD: ada_clip, anomalyclip, april_gan, bayes_pfl, cops, faprompt. Every tensor is checked by name and shape. Files of
+anomalyclip and faprompt also hold token embeddings, which are compared with the backbone's; those of the others hold
+none, so another CLIP of the same widths goes unnoticed. The result works at once:
 zsad predict data/imported/X.safetensors PICTURES. In params.yaml, `imported: data/imported/X.safetensors` puts it in a
 configuration's place of training, and `source: DATASET` beside it names what it was trained on: it is not evaluated
 there, as our own would not be. With one file for each source, write per_source: {DATASET: {imported: ...}}.

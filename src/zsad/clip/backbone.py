@@ -4,8 +4,7 @@ Shapes: B batch, S image side in pixels, N = g·g patches, C vision width, D joi
 """
 
 from collections.abc import Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,83 +13,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zsad.clip.adaptation import computing_in
 from zsad.clip.attention import Block, attend, value_value
 from zsad.clip.channels import swap_red_and_blue
-from zsad.clip.locality import Locality, local_patches
+from zsad.clip.features import FeatureSpec as FeatureSpec
+from zsad.clip.features import ImageFeatures as ImageFeatures
+from zsad.clip.locality import local_patches
 from zsad.clip.text import TextTower
 from zsad.clip.windows import window_classes
 from zsad.common.errors import UserError
 from zsad.common.io import read_json
 
 Activation = Literal["gelu", "quickgelu"]
-PositionResize = Literal["bilinear", "bicubic_antialias"]
-
-
-@dataclass(frozen=True)
-class FeatureSpec:
-    """What a learner reads of the image tower; everything else is not computed or not kept."""
-
-    cls: bool = False
-    cls_post: bool = False
-    vv_start: int | None = None
-    layers: tuple[int, ...] = ()
-    tokens: bool = False
-    windows: tuple[int, ...] = ()
-    halfway: tuple[int, ...] = ()
-    bgr: bool = False  # the pictures go in with red and blue exchanged
-    local: Locality | None = None
-
-    def reads_last_patches(self, blocks: int) -> bool:
-        """Whether anything but the class token is read of what the last of `blocks` blocks gives."""
-        local = self.local is not None and self.local.start == blocks
-        return self.tokens or local or blocks in self.layers or blocks in self.halfway
-
-
-@dataclass(frozen=True)
-class ImageFeatures:
-    """Frozen features of a batch, by name; only those the spec asked for. Nothing is normalised.
-
-    cls [B, D]: h_L[CLS] @ proj **without** ln_post, as the AnomalyCLIP family reads it; cls_post [B, D]: with ln_post,
-    CLIP's own image feature; patches [B, N, D]: V-V stream after ln_post and proj; layer_<l> [B, N, C]: block l from 1;
-    tokens [B, N, C]: patches of the last block after ln_post, before proj; window_<k> [B, (g-k+1)², D]: CLIP's image
-    feature of every window of k × k patches, row-major (zsad.clip.windows); halfway_<l> [B, N, C]: within block l, its
-    attention added and its MLP not yet; local [B, N, D]: the stream of local attention after ln_post and proj.
-    """
-
-    tensors: dict[str, Tensor]
-
-    @property
-    def cls(self) -> Tensor:
-        return self.tensors["cls"]
-
-    @property
-    def cls_post(self) -> Tensor:
-        return self.tensors["cls_post"]
-
-    @property
-    def patches(self) -> Tensor:
-        return self.tensors["patches"]
-
-    @property
-    def local(self) -> Tensor:
-        return self.tensors["local"]
-
-    def layer(self, index: int) -> Tensor:
-        return self.tensors[f"layer_{index}"]
-
-    def halfway(self, index: int) -> Tensor:
-        return self.tensors[f"halfway_{index}"]
-
-    @property
-    def tokens(self) -> Tensor:
-        return self.tensors["tokens"]
-
-    def window(self, scale: int) -> Tensor:
-        return self.tensors[f"window_{scale}"]
-
-    def select(self, images: Sequence[int]) -> "ImageFeatures":
-        """Those of some images of the batch."""
-        return ImageFeatures({name: tensor[list(images)] for name, tensor in self.tensors.items()})
+PositionResize = Literal["bilinear", "bicubic", "bicubic_antialias"]
 
 
 @dataclass(frozen=True)
@@ -115,9 +50,11 @@ class ImageTower:
         x = torch.cat([self.class_embedding.expand(len(x), 1, -1), x], dim=1) + self.positional_embedding
         h = entry = self.ln_pre(x)
         v_stream, tensors = None, {}
+        if spec.entry == 0:
+            tensors["entry"] = h.float()
         for scale in spec.windows:
             tensors[f"window_{scale}"] = self._project(self.ln_post(window_classes(self.blocks, h, scale)))
-        for i, block in enumerate(self.blocks):
+        for i, block in enumerate(self.blocks[: spec.depth(len(self.blocks))]):
             if i == spec.vv_start:
                 v_stream = h
             q, k, v = block.qkv(h)
@@ -131,6 +68,8 @@ class ImageTower:
             h = block.finish(h, attended)
             if i + 1 in spec.layers:
                 tensors[f"layer_{i + 1}"] = h[:, 1:].float()
+            if i + 1 == spec.entry:
+                tensors["entry"] = h.float()
             if spec.local and i + 1 == spec.local.start:
                 entry = h
         if spec.cls:
@@ -173,9 +112,9 @@ class Clip:
 
 def encode_images(clip: Clip, images: np.ndarray, spec: FeatureSpec, precision: str) -> ImageFeatures:
     """One batch [b, 3, S, S] through the frozen image tower; `bf16` runs it under autocast, features stay float32."""
-    context = torch.autocast(clip.device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
-    with context:
-        return clip.image.encode(torch.from_numpy(images).to(clip.device), spec)
+    with computing_in(precision, clip.device):
+        features = clip.image.encode(torch.from_numpy(images).to(clip.device), spec)
+    return replace(features, precision=precision)
 
 
 def load_clip(
@@ -257,17 +196,16 @@ def _blocks(resblocks: Sequence[Any], activation: Activation) -> tuple[Block, ..
 def resize_positions(positions: Tensor, grid: int, mode: PositionResize) -> Tensor:
     """Position embedding [1+M, C] at another grid: [1+grid², C]; the CLS row is kept.
 
-    `bilinear` (AnomalyCLIP, CoPS, FAPrompt): align_corners=False, no antialias. `bicubic_antialias`: open_clip's own.
+    `bilinear` (AnomalyCLIP, CoPS, FAPrompt): align_corners=False, no antialias; `bicubic` (AdaCLIP): the same.
+    `bicubic_antialias`: open_clip's own; its kernel is another one, also where the grid grows.
     """
     cls, patches = positions[:1], positions[1:]
     native = round(len(patches) ** 0.5)
     if native == grid:
         return positions
     image = patches.T.reshape(1, -1, native, native)
-    if mode == "bilinear":
-        image = F.interpolate(image, size=(grid, grid), mode="bilinear", align_corners=False)
-    else:
-        image = F.interpolate(image, size=(grid, grid), mode="bicubic", align_corners=False, antialias=True)
+    kind, _, antialias = mode.partition("_")
+    image = F.interpolate(image, size=(grid, grid), mode=kind, align_corners=False, antialias=bool(antialias))
     return torch.cat([cls, image.flatten(2)[0].T])
 
 

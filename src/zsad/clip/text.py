@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from zsad.clip.adaptation import Change, unchanged
 from zsad.clip.attention import Block, attend
 from zsad.common.errors import UserError
 
@@ -98,7 +99,7 @@ class TextTower:
         return self._run(embeddings_STC, past, deep)[1]
 
     def _run(
-        self, embeddings_STC: Tensor, past: Prefix | None, deep: DeepTokens | None
+        self, embeddings_STC: Tensor, past: Prefix | None, deep: DeepTokens | None, after: Change = unchanged
     ) -> tuple[Tensor, Prefix, Tensor]:
         """(entry of the last block [S, T, C], keys and values of every block, queries of the last block)."""
         start = past.length if past else 0
@@ -113,7 +114,7 @@ class TextTower:
             keys.append(k)
             values.append(v)
             if i + 1 < len(self.blocks):
-                x = block.finish(x, block.project(attend(q, k, v, causal_from=start)))
+                x = after(i, block.finish(x, block.project(attend(q, k, v, causal_from=start))))
         return x, Prefix(tuple(keys), tuple(values)), q
 
     def pool(self, hidden_SC: Tensor) -> Tensor:
@@ -129,12 +130,26 @@ class TextTower:
     ) -> Tensor:
         """Text features [S, D] of prompts, not normalised; these tokens follow `past`, when given.
 
-        `eot`: position of EOT among these tokens, per sequence (default: the last). It alone is read, so in the last
-        block no other position is finished.
+        `eot`: position of EOT among these tokens, per sequence (default: the last).
+        """
+        return self.pool(self.hidden(embeddings_STC, eot, deep, past))
+
+    def hidden(
+        self,
+        embeddings_STC: Tensor,
+        eot: Tensor | int = -1,
+        deep: DeepTokens | None = None,
+        past: Prefix | None = None,
+        after: Change = unchanged,
+    ) -> Tensor:
+        """What the last block gives at EOT [S, C]; arguments as of `encode`.
+
+        It alone is read, so in the last block no other position is finished. `after` changes the tokens on exit of
+        every block but the last.
         """
         if isinstance(eot, int):
             embeddings_STC = embeddings_STC[:, : eot + 1 or None]  # nothing after EOT is seen
-        x, seen, q = self._run(embeddings_STC, past, deep)
+        x, seen, q = self._run(embeddings_STC, past, deep, after)
         keys, values, block = seen.keys[-1], seen.values[-1], self.blocks[-1]
         if isinstance(eot, int):
             q_ShLd, x_SLC, visible = q[:, :, -1:], x[:, -1:], None
@@ -144,10 +159,14 @@ class TextTower:
             last = eot[:, None] + seen.length - x.shape[1]  # each sequence sees the tokens up to its own EOT
             visible = (torch.arange(seen.length, device=x.device) <= last)[:, None, None]
         attended = F.scaled_dot_product_attention(q_ShLd, keys, values, attn_mask=visible)
-        return self.pool(block.finish(x_SLC, block.project(attended))[:, 0])
+        return block.finish(x_SLC, block.project(attended))[:, 0]
 
     def encode_strings(self, texts: Sequence[str]) -> Tensor:
-        """Text features [S, D] of plain strings, truncated after the longest EOT."""
+        """Text features [S, D] of plain strings."""
+        return self.encode(*self.embed_strings(texts))
+
+    def embed_strings(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Token embeddings [S, T, C] of plain strings, up to the longest one's EOT, and where EOT stands, [S]."""
         rows = [self.ids(text) for text in texts]
         for text, row in zip(texts, rows, strict=True):
             if len(row) == len(self.positional_embedding) and row != self._all_ids(text):
@@ -156,4 +175,4 @@ class TextTower:
                 )
         eot = torch.tensor([len(row) - 1 for row in rows], device=self.token_embedding.device)
         padded = [row + [0] * (int(eot.max()) + 1 - len(row)) for row in rows]
-        return self.encode(torch.stack([self.embed(row) for row in padded]), eot)
+        return torch.stack([self.embed(row) for row in padded]), eot

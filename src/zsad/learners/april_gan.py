@@ -24,7 +24,6 @@ from torch import Tensor, nn
 from zsad.clip.backbone import Activation, Clip, FeatureSpec, ImageFeatures, PositionResize
 from zsad.config.schema import Protocol
 from zsad.learners.base import Batch, Learner, LearnerConfig, Sample, Scored, Upsample
-from zsad.learners.shared.blocks import blocks_read
 from zsad.learners.shared.losses import dice_loss, focal_loss
 from zsad.learners.shared.mosaic import mosaic
 from zsad.learners.shared.similarity import two_way_logit
@@ -99,7 +98,7 @@ class AprilGan(Learner):
 
     def __init__(self, config: Any, clip: Clip, protocol: Protocol = "strict") -> None:
         super().__init__(config, clip, protocol)
-        self.layers = blocks_read(config.layers, clip)
+        self.layers = self.read_layers(config.layers)
         vision = clip.image.class_embedding.shape[0]
         self.fc = nn.ModuleList(nn.Linear(vision, clip.joint_width) for _ in self.layers)
         self._prototypes = KNOWN.setdefault(clip.text.ln_final, {})

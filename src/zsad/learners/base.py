@@ -21,6 +21,7 @@ from zsad.config.schema import Block, Protocol
 
 Upsample = Literal["nearest", "bilinear", "bilinear_corners"]  # how a map grows to full size: zsad.inference.maps
 PAPER_SIDE = 518  # sizes in pixels (smoothing σ) are given at the papers' image side and scale with the image
+PAPER_LAYERS = (6, 12, 18, 24)  # blocks of ViT-L, from 1, that methods with several layers read
 
 
 class LearnerConfig(Block):
@@ -80,16 +81,30 @@ class Cosine:
 
 
 @dataclass(frozen=True)
+class Milestones:
+    """Learning-rate factor per optimiser step: times `factor_each` from each of these steps of the phase on."""
+
+    steps: Sequence[int]
+    factor_each: float
+
+    def factor(self, step: int, steps_per_epoch: int) -> float:
+        """Factor for `step`, counted from 0 over the whole phase."""
+        return self.factor_each ** sum(step >= milestone for milestone in self.steps)
+
+
+@dataclass(frozen=True)
 class Phase:
     """A stretch of training: for how long, who learns how fast (Adam's parameter groups), from which loss.
 
-    Parameters in no group are frozen meanwhile. `loss` gives weighted terms, whose sum is minimised.
+    Parameters in no group are frozen meanwhile. `loss` gives weighted terms, whose sum is minimised. `batch_size`:
+    pictures in a step, where it is not the configuration's.
     """
 
     epochs: int
     groups: Sequence[dict[str, Any]]
     loss: Callable[[Batch], dict[str, Tensor]]
-    schedule: Cosine | None = None
+    schedule: Cosine | Milestones | None = None
+    batch_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +117,10 @@ class Scored:
 
 class Learner(nn.Module):
     """One method on one frozen backbone. Its state dict is the checkpoint; CLIP is no part of it.
+
+    What it may touch: it sees no pictures, but features (`spec`), which are computed once. A method that puts something
+    inside a tower asks for the state in front of its first change (`FeatureSpec.entry`) and runs the other blocks by
+    itself, in `loss` and in `score` (zsad.clip.adaptation). CLIP's own weights stay as they are.
 
     `protocol`: `strict` takes every constant from `config`; `paper` reproduces the official inference with its traps.
     """
@@ -124,6 +143,11 @@ class Learner(nn.Module):
     def spec(self) -> FeatureSpec:
         """What `loss` and `score` read of the image tower."""
         raise NotImplementedError
+
+    @property
+    def training_spec(self) -> FeatureSpec:
+        """What the losses read of it: that which `score` reads, unless the method says otherwise."""
+        return self.spec
 
     @property
     def sigma(self) -> float:
@@ -182,6 +206,18 @@ class Learner(nn.Module):
         if sets >= text_blocks:
             raise UserError(f"deep_sets {sets}: the text tower takes at most {text_blocks - 1}")
         return start, sets
+
+    def read_layers(self, given: tuple[int, ...] | None) -> tuple[int, ...]:
+        """Blocks (from 1) whose patches are read: given, or the papers' at the same relative depth of this backbone.
+
+        A block that this backbone does not have is refused.
+        """
+        blocks = len(self.clip.image.blocks)
+        if given is None:
+            return tuple(sorted({max(1, scaled(layer, PAPER_LAYERS[-1], blocks)) for layer in PAPER_LAYERS}))
+        if any(not 1 <= layer <= blocks for layer in given):
+            raise UserError(f"layers {list(given)}: the image tower has blocks 1 to {blocks}")
+        return given
 
     def checkpoint(self) -> dict[str, Tensor]:
         """The tensors to store: everything that `score` reads."""

@@ -47,6 +47,7 @@ class SourceData:
         self.view = view if views else None
         self.per_picture = max(1, views)
         self.features: dict[str, np.ndarray] = {}
+        self.precision = "fp32"
         side = clip.image_size
         entries = len(self.rows) * self.per_picture
         self.labels = np.repeat([row.label for row in self.rows], self.per_picture)
@@ -71,6 +72,7 @@ class SourceData:
     def encode(self, spec: FeatureSpec, batch: int, precision: str, resize_first: bool) -> None:
         """Run the frozen image tower once over all entries and keep what `spec` names, as files in `directory`."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        self.precision = precision
         if self.view is None:
             paths = [self.root / row.path for row in self.rows]
             batches: Iterator[tuple[range, np.ndarray]]
@@ -130,7 +132,7 @@ class SourceData:
         features = {name: torch.from_numpy(array[pick]).to(device) for name, array in self.features.items()}
         bits = np.unpackbits(self.masks[pick], axis=1, count=side * side).reshape(-1, side, side)
         return Batch(
-            features=ImageFeatures(features),
+            features=ImageFeatures(features, self.precision),
             masks=torch.from_numpy(bits).to(device).float(),
             labels=torch.from_numpy(self.labels[pick]).to(device),
             names=[self.rows[entry // self.per_picture].prompt_name for entry in pick],

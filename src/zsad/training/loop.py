@@ -61,7 +61,7 @@ class Trainer:
         started = time.monotonic()
         learner.train()
         sums: dict[str, Tensor] = {}
-        batches = self.data.shuffled().split(learner.config.train_batch_size)
+        batches = self.data.shuffled().split(phase.batch_size or learner.config.train_batch_size)
         for step, indices in enumerate(progress(batches, len(batches), label), start=epoch * len(batches)):
             _set_learning_rates(optimizer, phase, step, len(batches))
             optimizer.zero_grad()

@@ -92,7 +92,10 @@ def test_a_contract_is_no_method(repository: Path, capsys: pytest.CaptureFixture
     content["learners"]["odd"] = {"method": "base"}
     (repository / "params.yaml").write_text(yaml.safe_dump(content))
     assert cli.main(["code"]) == 2
-    assert "learners.odd: method 'base' does not exist; there are: anomalyclip, apt" in capsys.readouterr().err
+    assert (
+        "learners.odd: method 'base' does not exist; there are: aa_clip, ada_clip, anomalyclip, apt"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_faulty_entry_stops_no_other_set(repository: Path) -> None:

@@ -80,7 +80,9 @@ def test_names_that_do_not_exist(file: Path, tmp_path: Path) -> None:
         params.configuration("copps")
     with pytest.raises(UserError, match="datasets.mvtec does not exist; there are: demo_source"):
         params.dataset("mvtec")
-    with pytest.raises(UserError, match="method 'copps' does not exist; there are: anomalyclip, .*cops"):
+    with pytest.raises(
+        UserError, match="method 'copps' does not exist; there are: aa_clip, ada_clip, anomalyclip, .*cops"
+    ):
         build_config("copps", {}, "learners.x")
     content = raw()
     content["sources"]["visa"] = {}

@@ -87,7 +87,7 @@ def test_methods_that_read_the_class_name_score_by_it(clip, build, pictures, met
 @pytest.mark.parametrize("method", TRAINED)
 def test_every_parameter_learns_and_clip_does_not(clip, build, pictures, make_batch, method):
     learner = build(method)
-    features = clip.image.encode(pictures, learner.spec)
+    features = clip.image.encode(pictures, learner.training_spec)
     torch.manual_seed(0)
     for phase in learner.phases():
         terms = phase.loss(make_batch(features, range(4)))
@@ -126,7 +126,7 @@ def test_unknown_setting_is_refused_with_its_path(method):
 
 
 def test_unknown_method_is_refused():
-    with pytest.raises(UserError, match=r"method 'copz' does not exist; there are: anomalyclip"):
+    with pytest.raises(UserError, match=r"method 'copz' does not exist; there are: aa_clip, ada_clip, anomalyclip"):
         build_config("copz", {}, "learners.copz")
 
 

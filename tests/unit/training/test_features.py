@@ -38,6 +38,15 @@ def test_features_are_those_of_the_tower(workplace):
     assert batch.masks[1].sum() == 0
 
 
+def test_a_learner_is_told_the_precision_that_its_entry_was_computed_in(workplace):
+    clip = load_clip(Path("data/weights/default"), 48, "gelu", "bilinear", torch.device("cpu"))
+    for precision in ("fp32", "bf16"):
+        data = SourceData(load_manifest("source"), clip, workplace / precision)
+        data.encode(FeatureSpec(entry=1), 4, precision, resize_first=False)
+        features = data.batch([2, 4]).features
+        assert (features.precision, features.entry.shape) == (precision, (2, 37, 128))
+
+
 def test_pictures_without_a_usable_mask_are_not_trained_on(workplace, clip):
     manifest = load_manifest("source")
     bare = replace(manifest.rows[3], mask="")

@@ -21,7 +21,11 @@ from zsad.training import train as trainer
 from zsad.training.record import SCRATCH, read_record
 
 # Two stages of one epoch each: an interruption after the first epoch is one between the stages.
-SHORT = {"bayes_pfl": {"epochs": 1, "classifier_epochs": 1, "augmented_views": 2}}
+SHORT = {
+    "aa_clip": {"text_epochs": 1, "epochs": 1, "augmented_views": 2},
+    "ada_clip": {"lr": 0.001},  # two steps at the official rate do not come down
+    "bayes_pfl": {"epochs": 1, "classifier_epochs": 1, "augmented_views": 2},
+}
 TRAINED = [method for method in methods() if learner_class(method).trained and not learner_class(method).few_shot]
 CHECKPOINT = Path("data/checkpoints/mine/source")
 
@@ -100,9 +104,10 @@ def test_same_seed_same_bytes_even_after_an_interruption(workplace, method):
     again = run(method, seeds=(0, 1), report=lambda event, **fields: later.append((event, fields)))
     assert again == whole
     assert [fields["epoch"] for event, fields in later if event == "epoch"] == [1]  # only what was missing
-    losses = [fields["losses"]["loss"] for event, fields in events if event == "epoch"]
+    losses = [fields["losses"] for event, fields in events if event == "epoch"]
     assert len(losses) == 4
-    assert losses[1] < losses[0]
+    if "text_epochs" not in SHORT.get(method, {}):  # its stages minimise different things
+        assert losses[1]["loss"] < losses[0]["loss"]
     assert [event for event, _ in events] == ["start"] + ["epoch"] * 4 + ["end"]
     assert not list(Path("data/scratch/train/mine").glob("source/*"))
 
@@ -117,6 +122,15 @@ def test_resuming_before_at_and_after_the_boundary_of_two_stages(workplace, done
     later = []
     assert run("bayes_pfl", report=lambda event, **fields: later.append((event, fields)), **settings) == whole
     assert [fields["epoch"] for event, fields in later if event == "epoch"] == list(range(done, 4))
+
+
+def test_a_stage_has_a_batch_size_of_its_own(workplace, monkeypatch):
+    """Six pictures: two steps of three each in the text stage, three steps of two in the other."""
+    sizes = []
+    right = loop.SourceData.batch
+    monkeypatch.setattr(loop.SourceData, "batch", lambda self, e: sizes.append(len(e)) or right(self, e))
+    run("aa_clip", text_batch_size=3, train_batch_size=2)
+    assert sizes == [3, 3, 2, 2, 2]
 
 
 def test_each_stage_moves_its_own_parameters_only(workplace, monkeypatch):

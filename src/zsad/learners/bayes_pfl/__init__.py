@@ -33,7 +33,6 @@ from zsad.learners.bayes_pfl import views as views
 from zsad.learners.bayes_pfl.config import Config
 from zsad.learners.bayes_pfl.losses import balanced_focal, global_dice, orthogonality
 from zsad.learners.bayes_pfl.prompts import encode_prompts
-from zsad.learners.shared.blocks import blocks_read
 from zsad.learners.shared.mosaic import mosaic
 
 HEADS = 4  # of the residual cross-attention
@@ -67,7 +66,7 @@ class BayesPfl(Learner):
                 f"bayes_pfl adds joint vectors to tokens: widths {clip.joint_width}, {width} must agree"
                 f" and be a multiple of its {HEADS} heads"
             )
-        self.layers = blocks_read(config.layers, clip)
+        self.layers = self.read_layers(config.layers)
         self.prompt_context = nn.Parameter(torch.empty(config.bank, config.context_length, width))
         self.prompt_state_normal = nn.Parameter(torch.empty(config.bank, config.state_length, width))
         self.prompt_state_abnormal = nn.Parameter(torch.empty(config.bank, config.state_length, width))

@@ -26,7 +26,7 @@ class Caution:
 
 @dataclass(frozen=True)
 class Contents:
-    """Names and shapes of all tensors below the one top-level key `top`.
+    """Names and shapes of all tensors below the one top-level key `top`; of a flat file, `top` ends in a dot.
 
     trained: becomes our parameter of that name, whose shape may lack axes of length 1. frozen: must equal these
     values, which follow from CLIP alone. copies: name → trained tensor that it repeats. unused: dropped. late: tensors

@@ -198,7 +198,7 @@ def convert(learner: Learner, layout: Contents, file: Path, backbone: str) -> di
 
 
 def read_official(file: Path, top: str) -> dict[str, Tensor]:
-    """The tensors below the one key `top` of a file by `torch.save`; programs in it are refused, not run."""
+    """The tensors below `top` of a file by `torch.save`; programs in it are refused, not run."""
     if not file.is_file():
         raise UserError(f"{file}: no such file")
     try:
@@ -209,14 +209,25 @@ def read_official(file: Path, top: str) -> dict[str, Tensor]:
         raise UserError(f"{file}: refused: it {what}; fetch it again from its authors") from error
     except Exception as error:  # whatever a file that is no checkpoint makes the reader stumble over
         raise UserError(f"{file}: not a readable file of torch.save ({error}); fetch it again") from error
-    if not isinstance(content, dict) or set(content) != {top} or not isinstance(content[top], dict):
-        found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
-        raise UserError(f"{file}: expected the one key {top!r} with tensors below it, found: {found}")
-    state: dict[str, Tensor] = content[top]
+    state = _below(content, top, file)
     others = [str(name) for name, value in state.items() if not isinstance(name, str) or not _is_plain(value)]
     if others:
         raise UserError(f"{file}: {top} holds what is no plain tensor: {', '.join(others)}")
     return state
+
+
+def _below(content: Any, top: str, file: Path) -> dict[str, Tensor]:
+    """What lies below the one key `top`; where it ends in a dot, a flat file without that beginning of its names."""
+    names = list(content) if isinstance(content, dict) else []
+    found = _listed(names) or type(content).__name__
+    if top.endswith("."):
+        if names and all(isinstance(name, str) and name.startswith(top) for name in names):
+            return {name.removeprefix(top): value for name, value in content.items()}
+        raise UserError(f"{file}: expected tensors whose names begin with {top!r}, found: {found}")
+    if names != [top] or not isinstance(content[top], dict):
+        raise UserError(f"{file}: expected the one key {top!r} with tensors below it, found: {found}")
+    below: dict[str, Tensor] = content[top]
+    return below
 
 
 def _is_plain(value: Any) -> bool:
@@ -250,4 +261,4 @@ def _misfits(state: dict[str, Tensor], layout: Contents) -> list[str]:
 
 def _listed(items: Sequence[str]) -> str:
     more = f" and {len(items) - SHOWN} more" if len(items) > SHOWN else ""
-    return ", ".join(items[:SHOWN]) + more
+    return ", ".join(map(str, items[:SHOWN])) + more

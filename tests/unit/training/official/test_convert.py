@@ -9,7 +9,7 @@ import torch
 import yaml
 
 from tests.helpers.import_cases import METHODS, Save, place, refusal, save, towers
-from tests.helpers.official_files import SHAPES, TOP, repeated
+from tests.helpers.official_files import SHAPES, TOP, repeated, unpacked
 from zsad.cli import main as cli
 from zsad.common.io import file_sha256
 from zsad.common.seeding import derive_seed
@@ -21,6 +21,7 @@ from zsad.training.official.convert import _mapping, import_official
 __all__ = ["place", "save"]  # the fixtures, by which pytest finds them
 
 VIT_L = {  # tensors in the file, values in its distinct floating ones that are no buffer of CLIP
+    "ada_clip": (38, 10_665_472),
     "anomalyclip": (32, 5_555_200),
     "april_gan": (8, 3_148_800),
     "bayes_pfl": (131, 27_370_017),
@@ -52,7 +53,7 @@ def test_every_stored_tensor_of_ours_is_given_or_drawn(place: Path, method: str)
 @pytest.mark.parametrize("method", METHODS)
 def test_the_imported_learner_scores_as_one_with_the_same_tensors(save: Save, pictures: Any, method: str) -> None:
     file = save(method)
-    state, clip = torch.load(file, weights_only=True)[TOP[method]], towers(method)
+    state, clip = unpacked(method, torch.load(file, weights_only=True)), towers(method)
     wanted = learner_class(method)(build_config(method, _mapping(method).SETTINGS, "x"), clip)
     wanted.draw(torch.Generator().manual_seed(derive_seed("draws", 0)))
     with torch.no_grad():

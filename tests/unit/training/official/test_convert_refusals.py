@@ -34,10 +34,19 @@ __all__ = ["place", "save"]  # the fixtures, by which pytest finds them
 def test_a_tensor_that_is_not_as_it_should_be(
     save: Save, method: str, spoil: Callable[[dict[str, Any], str], Any], complaint: str
 ) -> None:
-    one = {"april_gan": "fc.1.bias", "bayes_pfl": "PFL_normal.amor_u"}.get(method, "ctx_pos")
+    others = {"april_gan": "fc.1.bias", "bayes_pfl": "PFL_normal.amor_u", "ada_clip": "cls_token_layer.head.0.bias"}
+    one = others.get(method, "ctx_pos")
     message = refusal(method, save(method, lambda state: spoil(state, one)))
     assert message.startswith("official.pth: ")
     assert complaint.replace("{one}", one) in message
+
+
+@pytest.mark.parametrize("content", [{"optimizer": torch.zeros(2)}, {"clip_model": {}}, torch.zeros(2)])
+def test_a_flat_file_of_another_method_is_refused(place: Path, content: Any) -> None:
+    torch.save(content, "official.pth")
+    found = ", ".join(content) if isinstance(content, dict) else "Tensor"
+    message = refusal("ada_clip", "official.pth")
+    assert f"expected tensors whose names begin with 'clip_model.', found: {found}" in message
 
 
 def test_many_misfits_are_counted_not_poured_out(save: Save) -> None:
@@ -139,7 +148,7 @@ def test_a_truncated_file(save: Save) -> None:
 @pytest.mark.parametrize(
     ("command", "complaint"),
     [
-        ("import copz official.pth", "copz: no official checkpoints of it are known; there are: anomalyclip"),
+        ("import copz official.pth", "copz: no official checkpoints of it are known; there are: ada_clip, anomalyclip"),
         ("import clip_zero official.pth", "clip_zero: no official checkpoints"),
         ("import cops nothing.pth", "nothing.pth: no such file"),
         ("import cops data", "data: no such file"),
