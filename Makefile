@@ -59,8 +59,9 @@ audit:                    ## known vulnerabilities of the packages in requiremen
 	.venv/audit/bin/pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	.venv/audit/bin/pip-audit --requirement requirements.lock --no-deps --disable-pip --strict
 
-docs: .venv/ready         ## tables of settings in docs/methods, from the code; pictures of README and report, from the demo
+docs: .venv/ready         ## tables of settings and backbones in docs, from the code; pictures of README and report, from the demo
 	python -m tests.helpers.method_pages
+	python -m tests.helpers.backbone_table
 	python -m tests.helpers.readme_picture
 	python -m tests.helpers.report_picture
 

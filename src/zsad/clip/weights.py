@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from zsad.clip.architectures import obstacles
 from zsad.clip.inputs import MEAN
 from zsad.common.errors import UserError
 from zsad.common.io import atomic_directory, file_sha256, read_json, write_json
@@ -11,7 +12,6 @@ from zsad.config.schema import BackboneParams
 WEIGHTS = Path("data/weights")
 EMBEDDED = "embedded"
 UNPACKED = Path("data/scratch/weights")  # the embedded CLIP where no pipeline has prepared it
-VOCABULARY = 49408  # of the byte-pair tokenizer that every OpenAI-like CLIP shares
 
 
 def prepare(params: BackboneParams, out: Path) -> None:
@@ -61,10 +61,11 @@ def _from_open_clip(params: BackboneParams) -> tuple[dict[str, Any], dict[str, A
     import open_clip
 
     config = open_clip.get_model_config(params.name)
-    if config is None or not _is_plain_clip(config):
+    why = ["no such architecture in open_clip"] if config is None else obstacles(config)
+    if why:
         raise UserError(
-            f"params.yaml: backbones: {params.name!r} is not a CLIP architecture that learners can read;"
-            " choose a plain one of open_clip's, such as ViT-B-16 or ViT-L-14-336"
+            f"params.yaml: backbones: {params.name!r} is not a CLIP that learners can read ({'; '.join(why)});"
+            " choose a plain one, such as ViT-B-16 or ViT-L-14-336; docs/backbones.md lists them"
         )
     tag = open_clip.get_pretrained_cfg(params.name, params.pretrained) or {}
     if tuple(tag.get("mean", MEAN)) != MEAN:
@@ -80,13 +81,3 @@ def _from_open_clip(params: BackboneParams) -> tuple[dict[str, Any], dict[str, A
         ) from error
     quick_gelu = tag.get("quick_gelu", config.get("quick_gelu", False))
     return {"model_cfg": {**config, "quick_gelu": quick_gelu}}, model.state_dict()
-
-
-def _is_plain_clip(config: dict[str, Any]) -> bool:
-    """Whether open_clip would build its own ViT and text tower, with the usual tokenizer and no custom head."""
-    keys = {"embed_dim", "vision_cfg", "text_cfg"}
-    if not keys <= set(config) <= keys | {"quick_gelu"}:
-        return False
-    vision, text = config["vision_cfg"], config["text_cfg"]
-    own_towers = isinstance(vision.get("layers"), int) and "hf_model_name" not in text
-    return own_towers and text.get("vocab_size") == VOCABULARY
