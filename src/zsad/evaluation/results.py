@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from zsad.common.errors import UserError
+from zsad.config.ensemble import Ensemble, Row, members_of
 from zsad.config.params import Params
 from zsad.evaluation.metrics.names import METRICS
 
@@ -23,13 +24,13 @@ SINCE: Cell = {"interval": {}, "se": {}, "class_names": {}}  # what cells may la
 
 
 def cell_path(key: str, dataset: str, base: Path = CELLS) -> Path:
-    """Where the result of configuration `key` on `dataset` lies."""
+    """Where the result of row `key` on `dataset` lies."""
     return base / key / f"{dataset}.json"
 
 
 def expected_cells(params: Params) -> list[tuple[str, str]]:
-    """(configuration, dataset) of every cell that params.yaml asks for, in its order; other files are strays."""
-    return [(key, dataset) for key in params.configurations for dataset in params.datasets]
+    """(row, dataset) of every cell that params.yaml asks for, in its order; other files are strays."""
+    return [(key, dataset) for key in params.rows for dataset in params.datasets]
 
 
 def parse_cell(text: str, where: str) -> Cell:
@@ -64,6 +65,14 @@ def shown_name(learner: str, method: str, imported: bool = False) -> str:
         *(["official weights"] if imported else []),
     ]
     return f"{learner}: {', '.join(remarks)}" if remarks else learner
+
+
+def shown_row(row: Row) -> str:
+    """What a table calls a row of params.yaml: of an ensemble, too, of what it is the mean."""
+    name = f"{row.key}: {row.described}" if isinstance(row, Ensemble) else row.key
+    methods = dict.fromkeys(member.method for member in members_of(row))
+    reconstructed = [method for method in methods if method in RECONSTRUCTIONS]
+    return shown_name(name, reconstructed[0] if reconstructed else row.method, row.is_imported)
 
 
 def rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:
