@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,21 +58,24 @@ def read_cell(key: str, dataset: str, base: Path = CELLS) -> Cell:
     return parse_cell(path.read_text(encoding="utf-8"), str(path))
 
 
-def shown_name(learner: str, method: str, imported: bool = False) -> str:
-    """What a table calls a configuration: its key, and that its method is a reconstruction, or its weights official."""
-    remarks = [
-        *([RECONSTRUCTIONS[method]] if method in RECONSTRUCTIONS else []),
-        *(["official weights"] if imported else []),
-    ]
-    return f"{learner}: {', '.join(remarks)}" if remarks else learner
+def shown_name(learner: str, method: str) -> str:
+    """What a table calls a configuration: its key, and that its method is a reconstruction."""
+    return _named(learner, _reconstructions([method]))
 
 
 def shown_row(row: Row) -> str:
-    """What a table calls a row of params.yaml: of an ensemble, too, of what it is the mean."""
-    name = f"{row.key}: {row.described}" if isinstance(row, Ensemble) else row.key
-    methods = dict.fromkeys(member.method for member in members_of(row))
-    reconstructed = [method for method in methods if method in RECONSTRUCTIONS]
-    return shown_name(name, reconstructed[0] if reconstructed else row.method, row.is_imported)
+    """The same of a row of params.yaml, and of what it is the mean, and whether weights are official."""
+    mean = [row.described] if isinstance(row, Ensemble) else []
+    methods = [member.method for member in members_of(row)]
+    return _named(row.key, [*mean, *_reconstructions(methods), *(["official weights"] if row.is_imported else [])])
+
+
+def _reconstructions(methods: Sequence[str]) -> list[str]:
+    return [RECONSTRUCTIONS[method] for method in dict.fromkeys(methods) if method in RECONSTRUCTIONS]
+
+
+def _named(key: str, remarks: Sequence[str]) -> str:
+    return f"{key}: {', '.join(remarks)}" if remarks else key
 
 
 def rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:
