@@ -10,6 +10,17 @@ from zsad.common.io import read_json
 
 LAST = {"aggregate", "register"}
 DATASETS = ["demo_source", "demo_texture"]
+BOTH_SIDES = """
+from zsad.evaluation.past_predictions import both_sides
+from zsad.evaluation.results import read_cell
+from zsad.evaluation.revisions import cells_at, resolve
+name, commit = ("both", "demo_texture"), resolve("HEAD")
+before = cells_at(commit)[0]
+for side in both_sides(commit, [name], before, {name: read_cell(*name)}):
+    assert side.before.hash == before[name]["prediction_hash"] != side.after.hash
+    assert side.before.full_map(0, 0, (8, 8)).shape == side.after.full_map(0, 0, (8, 8)).shape
+    print("other predictions, both there")
+"""
 
 
 def test_a_few_shot_configuration_is_adapted_to_every_dataset_and_registered_for_each(repo: Repo) -> None:
@@ -74,6 +85,7 @@ def test_an_ensemble_is_scored_from_predictions_again_when_a_member_changes(repo
     ran = set(repo.repro())
     assert own - {"code"} <= ran
     assert cells("score_few_shot", ["memory_2shot"], DATASETS) <= ran
+    assert repo.run("python", "-c", BOTH_SIDES).splitlines()[-1] == "other predictions, both there"
     repo.set("learners.another={method: clip_zero}")
     ran = set(repo.repro())
     assert "combine@both" in ran
