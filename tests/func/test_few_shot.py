@@ -6,8 +6,21 @@ import shutil
 import pytest
 
 from tests.helpers.repository import Repo, cells
+from zsad.common.io import read_json
 
 LAST = {"aggregate", "register"}
+DATASETS = ["demo_source", "demo_texture"]
+BOTH_SIDES = """
+from zsad.evaluation.past_predictions import both_sides
+from zsad.evaluation.results import read_cell
+from zsad.evaluation.revisions import cells_at, resolve
+name, commit = ("both", "demo_texture"), resolve("HEAD")
+before = cells_at(commit)[0]
+for side in both_sides(commit, [name], before, {name: read_cell(*name)}):
+    assert side.before.hash == before[name]["prediction_hash"] != side.after.hash
+    assert side.before.full_map(0, 0, (8, 8)).shape == side.after.full_map(0, 0, (8, 8)).shape
+    print("other predictions, both there")
+"""
 
 
 def test_a_few_shot_configuration_is_adapted_to_every_dataset_and_registered_for_each(repo: Repo) -> None:
@@ -15,7 +28,7 @@ def test_a_few_shot_configuration_is_adapted_to_every_dataset_and_registered_for
     repo.repro()
     repo.commit("first results")
     repo.set("few_shot.memory_2shot={method: patch_memory, shots: 2}")
-    key, datasets = "memory_2shot", ["demo_source", "demo_texture"]
+    key, datasets = "memory_2shot", DATASETS
     expected = {"code", "backbones"} | LAST
     for stage in ("adapt", "predict_few_shot", "score_few_shot"):
         expected |= cells(stage, [key], datasets)
@@ -47,3 +60,36 @@ def test_a_few_shot_configuration_is_adapted_to_every_dataset_and_registered_for
     assert set(repo.repro()) == {"code", "weights@unused", "backbones"}
     repo.set("datasets.demo_source.domain=fabric")
     assert not [stage for stage in repo.repro() if stage.endswith("memory_2shot-demo_texture")]
+
+
+def test_an_ensemble_is_scored_from_predictions_again_when_a_member_changes(repo: Repo) -> None:
+    """Goes on where the test above ends, so that its members' predictions are there."""
+    own = {"code", "combine@both", "aggregate", "register", *cells("score_ensemble", ["both"], DATASETS)}
+    repo.set("ensembles.both={of: [clip_zero, memory_2shot]}")
+    assert set(repo.repro()) == own
+    assert repo.repro() == []
+    assert repo.is_up_to_date()
+    assert "both: mean of clip_zero, memory_2shot" in (repo.path / "metrics/leaderboard.md").read_text()
+    cell = read_json(repo.path / "metrics/cells/both/demo_texture.json")
+    assert (cell["learner"], cell["method"], cell["shots"], cell["source"]) == ("both", "ensemble", 2, None)
+    assert "both" not in repo.run("zsad", "models")
+    assert "both: an ensemble has no model to register" in repo.run("zsad", "register")
+    for command in (("predict", "models:/both@champion", "data/raw"), ("predict", "both", "demo_texture")):
+        assert "ensembles.both: has no model of its own" in repo.run("zsad", *command, code=2)
+    repo.commit("with an ensemble")
+    repo.run("zsad", "gate", "--against", "HEAD", "--explain")
+    repo.run("zsad", "compare", "both", "memory_2shot", "--metric", "image_auroc")
+    repo.run("zsad", "report")
+    assert "mean of clip_zero, memory_2shot" in (repo.path / "report.html").read_text()
+    repo.set("few_shot.memory_2shot.neighbourhood=1")
+    ran = set(repo.repro())
+    assert own - {"code"} <= ran
+    assert cells("score_few_shot", ["memory_2shot"], DATASETS) <= ran
+    assert repo.run("python", "-c", BOTH_SIDES).splitlines()[-1] == "other predictions, both there"
+    repo.set("learners.another={method: clip_zero}")
+    ran = set(repo.repro())
+    assert "combine@both" in ran
+    assert not cells("score_ensemble", ["both"], DATASETS) & ran
+    repo.set("ensembles={}")
+    assert set(repo.repro()) == {"code", "aggregate", "register"}
+    assert "data/ensembles/both" in repo.run("zsad", "leftovers")

@@ -23,6 +23,7 @@ sources: {}
 datasets: {wood: {path: x}, steel: {path: x}}
 learners: {cops: {}, clip_zero: {}}
 few_shot: {}
+ensembles: {}
 gate:
 """
 CELL_LIMITS, MEAN_LIMITS = dict.fromkeys(METRICS, 0.03), dict.fromkeys(METRICS, 0.01)

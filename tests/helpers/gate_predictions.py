@@ -22,6 +22,7 @@ sources: {{}}
 datasets: {{toy: {{path: x}}}}
 learners: {{cops: {{}}}}
 few_shot: {{}}
+ensembles: {{}}
 gate:
   cell: {json.dumps(CELL_LIMITS)}
   mean: {json.dumps(MEAN_LIMITS)}

@@ -52,6 +52,7 @@ def write_params(learners: dict[str, Any], **changes: Any) -> Params:
         "datasets": {"source": {"path": "x"}, "target": {"path": "x"}},
         "learners": learners,
         "few_shot": {},
+        "ensembles": {},
         "gate": {"cell": {}, "mean": {}},
     }
     Path("params.yaml").write_text(yaml.safe_dump({**content, **changes}, sort_keys=False))

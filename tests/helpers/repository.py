@@ -21,6 +21,7 @@ SMALL = (  # every block that decides the pipeline, so that a profile applied to
     "sources={demo_source: {}}",
     "learners={clip_zero: {}, anomalyclip: {epochs: 1}}",
     "few_shot={}",
+    "ensembles={}",
     "datasets={demo_source: {kind: demo, path: src/zsad/datasets/demo.yaml},"
     " demo_texture: {kind: demo, path: src/zsad/datasets/demo.yaml}}",
 )

@@ -120,9 +120,9 @@ def test_fused_score_of_two_categories(make, features, tmp_path):
     """Six images as a category that takes 2,000 pixels of each map, six as `screw`, which takes 20."""
     learner, shares = make(top_weight=0.0), {"": 2000 / SIDE**2, "screw": 20 / SIDE**2}
     facts = {"grid": learner.map_grid, "upsample": learner.upsample, "sigma": learner.sigma}
-    info = PredictionInfo(
-        "", "bayes_pfl", "paper", "", 0, "", "", [0], 12, **facts, config_hash="", dataset_hash="", image_top=shares
-    )
+    none = dict.fromkeys(("learner", "source", "dataset", "domain", "config_hash", "dataset_hash"), "")
+    run = {"method": "bayes_pfl", "protocol": "paper", "shots": 0, "seeds": [0], "n_images": 12}
+    info = PredictionInfo(**none, **run, **facts, image_top=shares)
     scored = learner.score(features, NAMES)
     with PredictionWriter(tmp_path / "p", info) as writer:
         writer.write(0, 0, scored.score.numpy(), scored.map_logits.numpy())

@@ -1,4 +1,4 @@
-"""`zsad predict`: a dataset as a stage, or people's own pictures."""
+"""`zsad predict`: a dataset as a stage, or people's own pictures; `zsad combine`: an ensemble of such stages."""
 
 import argparse
 from pathlib import Path
@@ -15,6 +15,7 @@ OF_PICTURES = {  # options of `zsad predict MODEL PATH…` alone, and what says 
 
 def add_commands(commands: Commands) -> None:
     """The commands of inference."""
+    add_command(commands, "combine", _combine, "of which predictions an ensemble is the mean, to data/ensembles", "key")
     predict = add_command(
         commands, "predict", _predict, "score a dataset (KEY DATASET) or your own pictures (MODEL PATH…)"
     )
@@ -28,6 +29,13 @@ def add_commands(commands: Commands) -> None:
     predict.add_argument(
         "--states", type=Path, metavar="FILE", help="own words for hand-written prompts (clip_zero, winclip): YAML"
     )
+
+
+def _combine(arguments: argparse.Namespace) -> None:
+    from zsad.config.params import load_params
+    from zsad.inference.combine import combine
+
+    combine(load_params(), arguments.key)
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -57,6 +65,6 @@ def _predict_dataset(arguments: argparse.Namespace) -> None:
     params, (dataset, *more) = stage_params(), arguments.paths
     from zsad.inference.predict import predict
 
-    if more and arguments.model in params.configurations:
+    if more and arguments.model in params.rows:
         raise UserError(f"{arguments.model}: is a key of params.yaml and takes one dataset; pictures need a model")
     predict(params, arguments.model, dataset)

@@ -27,6 +27,8 @@ def _register(_: argparse.Namespace) -> None:
     params = load_params()
     for key, receipt in register(params).items():
         print(f"{key}: registered, {'trained on' if key in params.learners else 'adapted to'} {receipt['source']}")
+    for key in params.ensembles:
+        print(f"{key}: an ensemble has no model to register")
 
 
 def _models(_: argparse.Namespace) -> None:

@@ -8,11 +8,13 @@ from pydantic import AfterValidator, Field
 
 from zsad.common.errors import UserError
 from zsad.config.configuration import Configuration
+from zsad.config.ensemble import Ensemble, Row, check_ensembles
 from zsad.config.schema import (
     DEMO,
     BackboneParams,
     Block,
     DatasetParams,
+    EnsembleParams,
     FewShotParams,
     GateParams,
     Identifier,
@@ -20,22 +22,17 @@ from zsad.config.schema import (
     MetricsParams,
     Naming,
     SourceParams,
+    each_once,
 )
-from zsad.config.validation import lookup, validate
+from zsad.config.validation import lookup, names, validate
 
 PARAMS_FILE = Path("params.yaml")
-
-
-def _unique(values: list[int]) -> list[int]:
-    if len(set(values)) < len(values):
-        raise ValueError("each seed may stand there once")
-    return values
 
 
 class Params(Block):
     """The whole of params.yaml."""
 
-    seeds: Annotated[list[int], Field(min_length=1), AfterValidator(_unique)]
+    seeds: Annotated[list[int], Field(min_length=1), AfterValidator(each_once)]
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["fp32", "bf16"] = "fp32"
     deterministic: bool = True
@@ -46,14 +43,20 @@ class Params(Block):
     datasets: dict[Identifier, DatasetParams]
     learners: dict[Identifier, LearnerParams]
     few_shot: dict[Identifier, FewShotParams] = Field(default_factory=dict)
+    ensembles: dict[Identifier, EnsembleParams] = Field(default_factory=dict)
     class_names: dict[Identifier, Naming] = Field(default_factory=dict)
     metrics: MetricsParams = MetricsParams()
     gate: GateParams
 
     @property
     def configurations(self) -> tuple[str, ...]:
-        """Keys of all configurations: rows of the leaderboard."""
+        """Keys of all configurations: each is a model, and a row of the leaderboard."""
         return (*self.learners, *self.few_shot)
+
+    @property
+    def rows(self) -> tuple[str, ...]:
+        """Keys of all rows of the leaderboard: configurations, and ensembles of them, which have no model."""
+        return (*self.configurations, *self.ensembles)
 
     def dataset(self, key: str) -> DatasetParams:
         """The entry `datasets.<key>`."""
@@ -65,9 +68,14 @@ class Params(Block):
 
     def configuration(self, key: str) -> Configuration:
         """The configuration `learners.<key>` or `few_shot.<key>`, its method and backbone resolved."""
+        if key in self.ensembles:
+            raise UserError(
+                f"params.yaml: ensembles.{key}: has no model of its own, it is a mean of predictions; name one of"
+                f" its members: {names(self.ensembles[key].of)}"
+            )
         if key in self.few_shot:
             return self._resolved(key, self.few_shot[key], shots=self.few_shot[key].shots)
-        block = lookup(self.learners, key, "learners", others=self.few_shot)
+        block = lookup(self.learners, key, "learners", others=[*self.few_shot, *self.ensembles])
         if block.imported is not None and block.source is None:
             raise UserError(
                 f"params.yaml: learners.{key}.source: required beside `imported`: name the dataset that these weights"
@@ -82,6 +90,14 @@ class Params(Block):
             imported=block.imported,
             imported_per_source={name: own.imported for name, own in block.per_source.items() if own.imported},
         )
+
+    def row(self, key: str) -> Row:
+        """What stands behind a row of the leaderboard: the configuration, or the ensemble `ensembles.<key>`."""
+        if key not in self.ensembles:
+            return self.configuration(key)
+        block = self.ensembles[key]
+        weights = tuple(block.weights or [1.0] * len(block.of))
+        return Ensemble(key, tuple(self.configuration(member) for member in block.of), weights)
 
     def _resolved(self, key: str, block: LearnerParams | FewShotParams, **own: Any) -> Configuration:
         return Configuration(
@@ -106,8 +122,9 @@ def load_params(path: Path = PARAMS_FILE, shown_as: Path | None = None) -> Param
         raise UserError(f"{shown}: not valid YAML: {error}") from error
     except OSError as error:
         raise UserError(f"{shown}: cannot be read ({error.strerror})") from error
-    if isinstance(raw, dict) and raw.get("few_shot") is None:  # dvc.yaml runs over its keys
-        raise UserError(f"{shown}: few_shot: required; write `few_shot: {{}}` for no few-shot configurations")
+    for name, what in (("few_shot", "few-shot configurations"), ("ensembles", "ensembles")):
+        if isinstance(raw, dict) and raw.get(name) is None:  # dvc.yaml runs over their keys
+            raise UserError(f"{shown}: {name}: required; write `{name}: {{}}` for no {what}")
     params = validate(Params, raw, shown)
     for key in params.sources:
         lookup(params.datasets, key, "datasets")
@@ -115,6 +132,7 @@ def load_params(path: Path = PARAMS_FILE, shown_as: Path | None = None) -> Param
         if block.kind == "demo" and block.path != DEMO:
             raise UserError(f"{shown}: datasets.{key}.path: demo sets are defined in {DEMO}, not {block.path}")
     _check_names(params, shown)
+    check_ensembles(params, shown)
     for key in params.learners if params.sources else ():
         for dataset in params.datasets:
             params.configuration(key).source_for(params, dataset)

@@ -1,7 +1,7 @@
 """The blocks of params.yaml: which keys there are, of which type. Values are typed, keys are closed."""
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, model_validator
@@ -10,12 +10,27 @@ REMOTE = "src/zsad/datasets/transport/remote.py"  # `path` of a dataset that has
 DEMO = "src/zsad/datasets/demo.yaml"  # `path` of a demo set
 
 Protocol = Literal["strict", "paper"]
+V = TypeVar("V")
+B = TypeVar("B", bound=BaseModel)
 
 
 def _identifier(value: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", value):
         raise ValueError("use lower-case letters, digits and `_` only, a letter first (DVC joins names with `-`)")
     return value
+
+
+def each_once(values: list[V]) -> list[V]:
+    """The values; ValueError where one stands there twice."""
+    if len(set(values)) < len(values):
+        raise ValueError("each may stand there once")
+    return values
+
+
+def _is_no_ensemble(block: B) -> B:
+    if getattr(block, "method", None) == "ensemble":
+        raise ValueError("an ensemble stands under `ensembles`: write `ensembles: {KEY: {of: [KEY, KEY]}}`")
+    return block
 
 
 Identifier = Annotated[str, AfterValidator(_identifier)]
@@ -117,6 +132,8 @@ class LearnerParams(BaseModel):
     imported: str | None = None
     per_source: dict[Identifier, SourceSettings] = {}
 
+    _no_ensemble = model_validator(mode="after")(_is_no_ensemble)
+
 
 class FewShotParams(BaseModel):
     """A configuration that is adapted to each target from `shots` of its normal pictures, category by category.
@@ -130,6 +147,21 @@ class FewShotParams(BaseModel):
     protocol: Protocol = "strict"
     backbone: Identifier = "default"
     shots: int = Field(ge=1)
+
+    _no_ensemble = model_validator(mode="after")(_is_no_ensemble)
+
+
+class EnsembleParams(Block):
+    """A mean of the predictions of several configurations; `of`: their keys, `weights`: one for each, default equal."""
+
+    of: Annotated[list[Identifier], Field(min_length=2), AfterValidator(each_once)]
+    weights: list[Annotated[float, Field(gt=0, allow_inf_nan=False)]] | None = None
+
+    @model_validator(mode="after")
+    def _has_a_weight_for_each(self) -> "EnsembleParams":
+        if self.weights is not None and len(self.weights) != len(self.of):
+            raise ValueError(f"`weights` has {len(self.weights)} numbers for {len(self.of)} members; give one for each")
+        return self
 
 
 class MetricsParams(Block):

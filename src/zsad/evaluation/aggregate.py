@@ -13,7 +13,7 @@ from zsad.evaluation.leaderboard import markdown
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.metrics.summaries import mean_of, undefined_in
 from zsad.evaluation.published.beside import COLUMNS, beside
-from zsad.evaluation.results import Cell, expected_cells, read_cell, rounded
+from zsad.evaluation.results import Cell, expected_cells, read_cell, rounded, shown_row
 
 TABLES = Path("metrics")
 RESERVED = ("all", "undefined", "n_datasets")  # keys of summary.json beside the domains
@@ -28,10 +28,10 @@ def aggregate(params: Params, tables: Path = TABLES) -> None:
     _write_csv(tables / "leaderboard.csv", frame)
     parts = pd.DataFrame([row for cell in scored for row in _category_rows(cell)], columns=_category_columns())
     _write_csv(tables / "categories.csv", parts)
-    write_text(tables / "leaderboard.md", markdown(cells, _demo(params), _imported(params)))
+    write_text(tables / "leaderboard.md", markdown(cells, _demo(params), _shown(params)))
     write_json(
         tables / "summary.json",
-        {key: summary([c for c in scored if c["learner"] == key]) for key in params.configurations},
+        {key: summary([c for c in scored if c["learner"] == key]) for key in params.rows},
     )
     published = pd.DataFrame([each.row for each in beside(params, scored)], columns=COLUMNS)
     _write_csv(tables / "vs_published.csv", published)
@@ -46,9 +46,9 @@ def _demo(params: Params) -> list[str]:
     return [key for key, block in params.datasets.items() if block.kind == "demo"]
 
 
-def _imported(params: Params) -> list[str]:
-    """Keys of the configurations whose weights are the authors' own."""
-    return [key for key in params.learners if params.configuration(key).is_imported]
+def _shown(params: Params) -> dict[str, str]:
+    """What tables call each row."""
+    return {key: shown_row(params.row(key)) for key in params.rows}
 
 
 def summary(cells: Sequence[Cell]) -> dict[str, Any]:

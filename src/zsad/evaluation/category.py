@@ -10,8 +10,8 @@ from zsad.evaluation.metrics.bootstrap import Draws, draw_pictures, image_draws,
 from zsad.evaluation.metrics.image import image_metrics
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.pixels import NORMAL, Values, count_pixels, type_of
+from zsad.inference.ensemble import EnsemblePredictions, RowPredictions
 from zsad.inference.maps import Floats, decode_logits, sigmoid
-from zsad.inference.stored import Predictions
 
 UNDEFINED: Values = dict.fromkeys(METRICS)
 
@@ -31,7 +31,7 @@ class Category:
 
 
 def score_category(
-    predictions: Predictions, manifest: Manifest, images: list[int], size: tuple[int, int], fpr_limit: float
+    predictions: RowPredictions, manifest: Manifest, images: list[int], size: tuple[int, int], fpr_limit: float
 ) -> Category:
     """Metrics of one category's images; pixel metrics at `size` (height, width)."""
     rows, info = [manifest.test[image] for image in images], predictions.info
@@ -61,11 +61,14 @@ def score_category(
     return Category(images, per_seed, defects, _mean_draws(draws))
 
 
-def image_scores(predictions: Predictions, seed: int, category: str, images: list[int], fuse: bool = True) -> Floats:
+def image_scores(predictions: RowPredictions, seed: int, category: str, images: list[int], fuse: bool = True) -> Floats:
     """Scores of one category's images, as predicted, or with `image_top`: half of it the mean of the map's top pixels.
 
     Both halves are stretched to [0, 1] over the category: it reads the test set, so only protocol `paper` asks for it.
+    Those of an ensemble are the mean of what its members are scored by.
     """
+    if isinstance(predictions, EnsemblePredictions):
+        return predictions.mean(seed, lambda member, own: image_scores(member, own, category, images, fuse))
     scores, shares = predictions.scores(seed)[images], predictions.info.image_top
     if shares is None or not fuse:
         return scores

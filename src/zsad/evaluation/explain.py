@@ -23,9 +23,8 @@ from zsad.evaluation.results import Cell, read_cell
 from zsad.evaluation.revisions import cells_at
 from zsad.evaluation.score import by_category
 from zsad.evaluation.verdict import Verdict
-from zsad.inference.maps import Floats, full_map
+from zsad.inference.maps import Floats
 from zsad.inference.render import overlay
-from zsad.inference.stored import Predictions
 
 SHOWN = 5  # categories, defect types and pictures that lost most
 PARTS = {"image": "rank", "pixel": "own pixels"}
@@ -130,14 +129,10 @@ def _own_pixels(cell: BothSides) -> dict[int, Loss]:
             for side in (cell.before, cell.after):
                 histograms = [PixelHistogram() for _ in side.info.seeds]
                 for seed, one in zip(side.info.seeds, histograms, strict=True):
-                    one.add(_map(side, seed, image, size), truth)
+                    one.add(side.full_map(seed, image, size), truth)
                 values.append(fmean(one.metrics(1.0)["pixel_auroc"] or 0.0 for one in histograms))
             losses[image] = Loss(row.path, *values)
     return losses
-
-
-def _map(side: Predictions, seed: int, image: int, size: tuple[int, int]) -> Floats:
-    return full_map(side.map_codes(seed, image), size, side.info.upsample, side.info.sigma)  # type: ignore[arg-type]
 
 
 def _side_by_side(cell: BothSides, image: int) -> bytes:
@@ -149,6 +144,6 @@ def _side_by_side(cell: BothSides, image: int) -> bytes:
         mask = read_mask(cell.manifest.root / row.mask, (row.width, row.height), cell.manifest.mask_rule)
         contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         outlined = cv2.drawContours(outlined.copy(), contours, -1, CONTOUR, max(1, row.width // 200))
-    maps = [_map(side, side.info.seeds[0], image, picture.shape[:2]) for side in (cell.before, cell.after)]
+    maps = [side.full_map(side.info.seeds[0], image, picture.shape[:2]) for side in (cell.before, cell.after)]
     joined = np.concatenate([outlined, *(overlay(picture, one) for one in maps)], axis=1)
     return cv2.imencode(".png", cv2.cvtColor(joined, cv2.COLOR_RGB2BGR))[1].tobytes()

@@ -115,5 +115,5 @@ def _noise_unknown(params: Params, changes: Sequence[Change], after: Cells) -> l
         f"{key}: one seed, so what chance alone moves is unknown and the tolerance alone decides; "
         f"two or more under `seeds` in {PARAMS_FILE} would tell"
         for key in dict.fromkeys(change.learner for change in changes if change.one_seed)
-        if key in trained and not params.configuration(key).is_imported
+        if key in trained and not params.row(key).is_imported
     ]

@@ -1,14 +1,14 @@
 """The leaderboard for people: one table a track, the settings that its numbers depend on, and what is left out."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.metrics.summaries import mean_of, sd_of
-from zsad.evaluation.results import Cell, shown_name
+from zsad.evaluation.results import Cell
 
 SHORT = {
     "image_auroc": "I-AUROC",
@@ -22,11 +22,9 @@ SHORT = {
 INTERVALS = "95 % intervals over pictures (bootstrap within categories, seeds as they are):"
 
 
-def markdown(cells: Sequence[Cell], demo: Collection[str] = (), imported: Collection[str] = ()) -> str:
-    """The page. demo: keys of drawn datasets; imported: of configurations with the authors' own weights."""
-    cells = [
-        {**cell, "shown": shown_name(cell["learner"], cell["method"], cell["learner"] in imported)} for cell in cells
-    ]
+def markdown(cells: Sequence[Cell], demo: Collection[str], shown: Mapping[str, str]) -> str:
+    """The page. demo: keys of drawn datasets; shown: what tables call each row."""
+    cells = [{**cell, "shown": shown[cell["learner"]]} for cell in cells]
     scored = [cell for cell in cells if not cell["reason"]]
     parts = ["# Leaderboard", *_demo_note(scored, demo), *_settings(scored)]
     for shots in sorted({cell["shots"] for cell in scored}):

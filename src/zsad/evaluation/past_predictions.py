@@ -8,7 +8,8 @@ from typing import NamedTuple
 from zsad.datasets.manifest import MANIFESTS, Manifest, load_manifest
 from zsad.evaluation.regressions import Name
 from zsad.evaluation.results import Cell
-from zsad.inference.stored import INFO_FILE, PREDICTIONS, Predictions
+from zsad.inference.ensemble import RowPredictions, ensemble_file, have_predictions, member_keys, predictions_of
+from zsad.inference.stored import PREDICTIONS
 
 
 class BothSides(NamedTuple):
@@ -16,8 +17,8 @@ class BothSides(NamedTuple):
 
     name: Name
     manifest: Manifest
-    before: Predictions
-    after: Predictions
+    before: RowPredictions
+    after: RowPredictions
 
 
 def both_sides(
@@ -37,29 +38,30 @@ def both_sides(
         with TemporaryDirectory(prefix="zsad_before_") as scratch:
             then = _fetched(files, name, Path(scratch))
             if then is not None and then.hash == before[name]["prediction_hash"]:
-                yield BothSides(name, load_manifest(name[1]), then, Predictions.open(_directory(name)))
-
-
-def _directory(name: Name) -> Path:
-    return PREDICTIONS / name[0] / name[1]
+                yield BothSides(name, load_manifest(name[1]), then, predictions_of(*name))
 
 
 def _is_present(name: Name, cell: Cell) -> bool:
     """Whether the working tree holds pictures and predictions that a cell was made from."""
-    if not ((MANIFESTS / name[1]).is_dir() and (_directory(name) / INFO_FILE).is_file()):
+    if not ((MANIFESTS / name[1]).is_dir() and have_predictions(*name)):
         return False
-    manifest, predictions = load_manifest(name[1]), Predictions.open(_directory(name))
+    manifest, predictions = load_manifest(name[1]), predictions_of(*name)
     same = manifest.hash == cell["dataset_hash"] and predictions.hash == cell["prediction_hash"]
     return same and manifest.root.is_dir()
 
 
-def _fetched(files, name: Name, scratch: Path) -> Predictions | None:  # type: ignore[no-untyped-def]  # DVC has no types
-    """A copy of the predictions at the revision of `files`; None where neither cache nor remote has them."""
+def _fetched(files, name: Name, root: Path) -> RowPredictions | None:  # type: ignore[no-untyped-def]  # DVC has no types
+    """A copy below `root` of the predictions at the revision of `files`; None where cache and remote lack them."""
     from dvc.exceptions import DvcException
     from dvc_data.index.index import DataIndexError
 
+    named = ensemble_file(*name)
     try:
-        files.get(_directory(name).as_posix(), str(scratch / "copy"), recursive=True)
+        if files.exists(named.as_posix()):
+            files.get(named.as_posix(), str(root / named))
+        for member in member_keys(*name, root):
+            stored = PREDICTIONS / member / name[1]
+            files.get(stored.as_posix(), str(root / stored), recursive=True)
     except (DataIndexError, DvcException, OSError):  # how DVC says that it does not have them
         return None
-    return Predictions.open(scratch / "copy")
+    return predictions_of(*name, root)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,11 +9,7 @@ from zsad.datasets.manifest import Manifest, Row
 from zsad.datasets.masks import read_mask, resize_mask_area, resize_mask_paper
 from zsad.evaluation.metrics.bootstrap import PixelDraws, Times, in_sample_order
 from zsad.evaluation.metrics.histogram import PixelHistogram, Truth, truth_of
-from zsad.inference.maps import full_map
-from zsad.inference.stored import Predictions
-
-if TYPE_CHECKING:
-    from zsad.learners.base import Upsample
+from zsad.inference.ensemble import RowPredictions
 
 Values = dict[str, float | None]
 NORMAL = ""  # the type of normal pictures, whatever their folder is called
@@ -36,7 +31,7 @@ class SeedPixels:
 
 
 def count_pixels(
-    predictions: Predictions, manifest: Manifest, images: list[int], size: tuple[int, int], times: Times
+    predictions: RowPredictions, manifest: Manifest, images: list[int], size: tuple[int, int], times: Times
 ) -> dict[int, SeedPixels]:
     """{seed: counts of the images' pixels}, empty without pixel labels. One image is held at a time.
 
@@ -49,13 +44,12 @@ def count_pixels(
         return {}
     kinds = {type_of(manifest.test[image]) for image in images}
     counts = {seed: SeedPixels({kind: PixelHistogram() for kind in kinds}, PixelDraws(times)) for seed in info.seeds}
-    mode: Upsample = info.upsample  # type: ignore[assignment]  # PredictionInfo admits no other
     for position in in_sample_order([p for p, image in enumerate(images) if manifest.test[image].has_truth]):
         row = manifest.test[images[position]]
         truth = read_truth(manifest, row, size, info.protocol)
         for seed, pixels in counts.items():
             picture = PixelHistogram()
-            picture.add(full_map(predictions.map_codes(seed, images[position]), size, mode, info.sigma), truth)
+            picture.add(predictions.full_map(seed, images[position], size), truth)
             pixels.by_type[type_of(row)].merge(picture)
             pixels.draws.add(position, picture)
     return counts

@@ -13,18 +13,19 @@ from zsad.datasets.manifest import Manifest
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.metrics.summaries import Values, mean_of, sd_of
 from zsad.evaluation.results import Cell, rounded
+from zsad.inference.ensemble import RowPredictions
 from zsad.inference.stored import Predictions
 
 CHANGES = ("score", "score_sd", *METRICS)
 
 
-def under_other_names(predictions: Predictions) -> dict[str, Predictions]:
-    """By naming; none unless params.yaml has `class_names`."""
+def under_other_names(predictions: RowPredictions) -> dict[str, Predictions]:
+    """By naming; none unless params.yaml has `class_names`, and none of an ensemble, whose members have theirs."""
     folder = predictions.directory / FOLDER
     return {path.name: Predictions.open(path) for path in sorted(folder.iterdir())} if folder.is_dir() else {}
 
 
-def changes(own: tuple[Predictions, Cell], other: tuple[Predictions, Cell], manifest: Manifest) -> dict[str, Any]:
+def changes(own: tuple[RowPredictions, Cell], other: tuple[Predictions, Cell], manifest: Manifest) -> dict[str, Any]:
     """{mean, sd: {score, score_sd, each metric}} over seeds, and those of each seed."""
     by_seed: dict[str, Values] = {}
     for seed in own[0].info.seeds:
@@ -39,7 +40,7 @@ def changes(own: tuple[Predictions, Cell], other: tuple[Predictions, Cell], mani
     }
 
 
-def _of_scores(own: Predictions, other: Predictions, manifest: Manifest, seed: int) -> Values:
+def _of_scores(own: RowPredictions, other: Predictions, manifest: Manifest, seed: int) -> Values:
     """Mean |change| of the image scores [n] of pictures whose category has a model."""
     scored = np.array([row.category not in own.info.left_out for row in manifest.test])
     before, after = own.scores(seed)[scored], other.scores(seed)[scored]

@@ -2,11 +2,12 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from zsad.common.errors import UserError
+from zsad.config.ensemble import Ensemble, Row, members_of
 from zsad.config.params import Params
 from zsad.evaluation.metrics.names import METRICS
 
@@ -23,13 +24,13 @@ SINCE: Cell = {"interval": {}, "se": {}, "class_names": {}}  # what cells may la
 
 
 def cell_path(key: str, dataset: str, base: Path = CELLS) -> Path:
-    """Where the result of configuration `key` on `dataset` lies."""
+    """Where the result of row `key` on `dataset` lies."""
     return base / key / f"{dataset}.json"
 
 
 def expected_cells(params: Params) -> list[tuple[str, str]]:
-    """(configuration, dataset) of every cell that params.yaml asks for, in its order; other files are strays."""
-    return [(key, dataset) for key in params.configurations for dataset in params.datasets]
+    """(row, dataset) of every cell that params.yaml asks for, in its order; other files are strays."""
+    return [(key, dataset) for key in params.rows for dataset in params.datasets]
 
 
 def parse_cell(text: str, where: str) -> Cell:
@@ -57,13 +58,24 @@ def read_cell(key: str, dataset: str, base: Path = CELLS) -> Cell:
     return parse_cell(path.read_text(encoding="utf-8"), str(path))
 
 
-def shown_name(learner: str, method: str, imported: bool = False) -> str:
-    """What a table calls a configuration: its key, and that its method is a reconstruction, or its weights official."""
-    remarks = [
-        *([RECONSTRUCTIONS[method]] if method in RECONSTRUCTIONS else []),
-        *(["official weights"] if imported else []),
-    ]
-    return f"{learner}: {', '.join(remarks)}" if remarks else learner
+def shown_name(learner: str, method: str) -> str:
+    """What a table calls a configuration: its key, and that its method is a reconstruction."""
+    return _named(learner, _reconstructions([method]))
+
+
+def shown_row(row: Row) -> str:
+    """The same of a row of params.yaml, and of what it is the mean, and whether weights are official."""
+    mean = [row.described] if isinstance(row, Ensemble) else []
+    methods = [member.method for member in members_of(row)]
+    return _named(row.key, [*mean, *_reconstructions(methods), *(["official weights"] if row.is_imported else [])])
+
+
+def _reconstructions(methods: Sequence[str]) -> list[str]:
+    return [RECONSTRUCTIONS[method] for method in dict.fromkeys(methods) if method in RECONSTRUCTIONS]
+
+
+def _named(key: str, remarks: Sequence[str]) -> str:
+    return f"{key}: {', '.join(remarks)}" if remarks else key
 
 
 def rounded(values: Mapping[str, float | None]) -> dict[str, float | None]:

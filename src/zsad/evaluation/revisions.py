@@ -44,11 +44,12 @@ def params_at(commit: str) -> dict[str, Any]:
 
 
 def _grid(params: dict[str, Any]) -> set[tuple[str, str]] | None:
-    learners, datasets = params.get("learners"), params.get("datasets")
-    few_shot = params.get("few_shot", {})  # revisions before that track have no such block
-    if not isinstance(learners, dict) or not isinstance(few_shot, dict) or not isinstance(datasets, dict):
+    learners, datasets = params.get("learners", ()), params.get("datasets", ())
+    few_shot, ensembles = params.get("few_shot", {}), params.get("ensembles", {})  # which older revisions do not have
+    blocks = (learners, few_shot, ensembles)
+    if not all(isinstance(block, dict) for block in (*blocks, datasets)):
         return None
-    return {(str(key), str(dataset)) for key in (*learners, *few_shot) for dataset in datasets}
+    return {(str(key), str(dataset)) for block in blocks for key in block for dataset in datasets}
 
 
 def _files_at(commit: str) -> dict[Path, str]:

@@ -20,15 +20,16 @@ from zsad.evaluation.metrics.summaries import mean_of, sd_of, undefined_in
 from zsad.evaluation.pixels import Values, type_of
 from zsad.evaluation.renamed import changes, under_other_names
 from zsad.evaluation.results import DIGITS, Cell, cell_path, rounded
-from zsad.inference.stored import PREDICTIONS, PredictionInfo, Predictions
+from zsad.inference.ensemble import RowPredictions, predictions_of
+from zsad.inference.stored import Provenance
 
 
 def score_cell(params: Params, key: str, dataset: str) -> Cell:
-    """Score configuration `key` on `dataset`; writes metrics/cells/<key>/<dataset>.json and returns it."""
-    params.configuration(key)
+    """Score row `key` on `dataset`; writes metrics/cells/<key>/<dataset>.json and returns it."""
+    params.row(key)
     params.dataset(dataset)
     manifest = load_manifest(dataset)
-    predictions = Predictions.open(PREDICTIONS / key / dataset)
+    predictions = predictions_of(key, dataset)
     check_same_data(predictions, manifest)
     cell = score(predictions, manifest, params.metrics)
     for naming, other in under_other_names(predictions).items():
@@ -38,7 +39,7 @@ def score_cell(params: Params, key: str, dataset: str) -> Cell:
     return cell
 
 
-def score(predictions: Predictions, manifest: Manifest, metrics: MetricsParams) -> Cell:
+def score(predictions: RowPredictions, manifest: Manifest, metrics: MetricsParams) -> Cell:
     """The result cell of stored predictions on the test split that they were made for."""
     categories = score_categories(predictions, manifest, metrics)
     size, fpr_limit = resolution(metrics, manifest), metrics.aupro_fpr_limit
@@ -46,7 +47,7 @@ def score(predictions: Predictions, manifest: Manifest, metrics: MetricsParams) 
     return {**_cell(predictions, manifest, categories), "metrics": settings}
 
 
-def score_categories(predictions: Predictions, manifest: Manifest, metrics: MetricsParams) -> dict[str, Category]:
+def score_categories(predictions: RowPredictions, manifest: Manifest, metrics: MetricsParams) -> dict[str, Category]:
     """All categories by name; none where the configuration is not applicable."""
     if predictions.info.reason:
         return {}
@@ -71,7 +72,7 @@ def resolution(metrics: MetricsParams, manifest: Manifest) -> tuple[int, int]:
     return height, width
 
 
-def check_same_data(predictions: Predictions, manifest: Manifest) -> None:
+def check_same_data(predictions: RowPredictions, manifest: Manifest) -> None:
     """UserError where predictions were made for other images than the manifest lists."""
     info = predictions.info
     if info.dataset_hash != manifest.hash or info.n_images != len(manifest.test):
@@ -87,7 +88,7 @@ def by_category(manifest: Manifest) -> Iterator[tuple[str, list[int]]]:
         yield name, [index for index, row in enumerate(manifest.test) if row.category == name]
 
 
-def _cell(predictions: Predictions, manifest: Manifest, categories: dict[str, Category]) -> Cell:
+def _cell(predictions: RowPredictions, manifest: Manifest, categories: dict[str, Category]) -> Cell:
     info = predictions.info
     seeds = info.seeds if categories else []
     per_seed = {seed: mean_of([c.per_seed[seed] for c in categories.values()], METRICS) for seed in seeds}
@@ -118,7 +119,7 @@ def _cell(predictions: Predictions, manifest: Manifest, categories: dict[str, Ca
     }
 
 
-def _category(manifest: Manifest, category: Category, values: Values, info: PredictionInfo) -> dict[str, Any]:
+def _category(manifest: Manifest, category: Category, values: Values, info: Provenance) -> dict[str, Any]:
     rows = [manifest.test[image] for image in category.images]
     reason = info.left_out.get(rows[0].category)
     defects = {

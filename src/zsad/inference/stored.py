@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,21 +25,21 @@ from zsad.common.io import (
     read_json,
     write_json,
 )
-from zsad.inference.maps import UPSAMPLE_MODES, Codes, Floats, encode_logits
+from zsad.inference.maps import UPSAMPLE_MODES, Codes, Floats, encode_logits, full_map
+
+if TYPE_CHECKING:
+    from zsad.learners.base import Upsample
 
 PREDICTIONS = Path("data/predictions")
 INFO_FILE = "prediction.json"
 SCORE_BYTES, CODE_BYTES = 8, 2
 
 
-@dataclass(frozen=True)
-class PredictionInfo:
-    """What the predictions of one configuration on one dataset are; images are `manifest.test` in order.
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Of what the predictions of one row on one dataset are; images are `manifest.test` in order.
 
-    grid: stored (h, w) of a map; upsample: how it grows to full size; sigma: σ as a fraction of the image side;
-    reason: why the configuration has no meaning on this dataset; there are no tensors then;
-    image_top: by category ("" = any other) the share of a map's pixels whose mean `score` mixes into the image score,
-    as some official metrics do over a whole category (protocol `paper`); None = scores stand as they are;
+    reason: why they have no meaning on this dataset; there are no tensors then;
     left_out: why a few-shot configuration could not be adapted to these categories; their scores and maps mean nothing.
     """
 
@@ -52,14 +52,25 @@ class PredictionInfo:
     domain: str
     seeds: list[int]
     n_images: int
-    grid: tuple[int, int]
-    upsample: str
-    sigma: float
     config_hash: str
     dataset_hash: str
     reason: str | None = None
-    image_top: dict[str, float] | None = None
     left_out: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionInfo(Provenance):
+    """What the stored predictions of one configuration on one dataset are.
+
+    grid: stored (h, w) of a map; upsample: how it grows to full size; sigma: σ as a fraction of the image side;
+    image_top: by category ("" = any other) the share of a map's pixels whose mean `score` mixes into the image score,
+    as some official metrics do over a whole category (protocol `paper`); None = scores stand as they are.
+    """
+
+    grid: tuple[int, int]
+    upsample: str
+    sigma: float
+    image_top: dict[str, float] | None = None
 
     def __post_init__(self) -> None:
         if self.upsample not in UPSAMPLE_MODES:
@@ -205,12 +216,22 @@ class Predictions:
         return np.fromfile(path, dtype="<f8", count=layout.n, offset=layout.score_offset(0))
 
     def map_codes(self, seed: int, image: int) -> Codes:
-        """Log-odds codes [h,w] of one image, for `maps.full_map`."""
+        """Log-odds codes [h,w] of one image, as they are stored."""
         layout = self._layouts[seed]
         if not 0 <= image < layout.n:
             raise IndexError(f"image {image} of {layout.n}")
         path, (h, w) = seed_file(self.directory, seed), layout.grid
         return np.fromfile(path, dtype="<u2", count=h * w, offset=layout.map_offset(image)).reshape(h, w)
+
+    def full_map(self, seed: int, image: int, size: tuple[int, int]) -> Floats:
+        """Anomaly probabilities [H,W] of one image at `size` (height, width)."""
+        mode: Upsample = self.info.upsample  # type: ignore[assignment]  # PredictionInfo admits no other
+        return full_map(self.map_codes(seed, image), size, mode, self.info.sigma)
+
+    @property
+    def fuses_maps(self) -> bool:
+        """Whether image scores are made with maps (`PredictionInfo.image_top`)."""
+        return self.info.image_top is not None
 
 
 def _parse(path: Path, stored: Any) -> PredictionInfo:

@@ -13,13 +13,14 @@ from zsad.datasets.catalogue import catalogue
 from zsad.datasets.manifest import MANIFESTS
 from zsad.datasets.places import RAW
 from zsad.evaluation.results import CELLS
+from zsad.inference.ensemble import ENSEMBLES
 from zsad.inference.stored import PREDICTIONS
 from zsad.tracking.journal import JOURNAL_DIR
 from zsad.training.record import CHECKPOINTS, SCRATCH
 
 
 def leftovers(params: Params) -> list[Path]:
-    """Files and folders of removed backbones, datasets, sources and configurations, sorted."""
+    """Files and folders of removed backbones, datasets, sources, configurations and ensembles, sorted."""
     return sorted(_found(params))
 
 
@@ -39,14 +40,19 @@ def _found(params: Params) -> Iterator[Path]:
     yield from _others(WEIGHTS, params.backbones)
     yield from _others(RAW, datasets | catalogue().keys())  # `zsad fetch` brings published sets without a key
     yield from _others(MANIFESTS, datasets)
-    for folder in (CHECKPOINTS, JOURNAL_DIR, SCRATCH / "train", SCRATCH / "adapt", PREDICTIONS, CELLS):
+    for folder in (CHECKPOINTS, JOURNAL_DIR, SCRATCH / "train", SCRATCH / "adapt", PREDICTIONS):
         yield from _others(folder, configurations)
+    yield from _others(ENSEMBLES, params.ensembles)
+    yield from _others(CELLS, params.rows)
     for key in configurations:
         learned_from = datasets if key in params.few_shot else set(params.sources)
         for folder in (CHECKPOINTS, JOURNAL_DIR):
             yield from _others(folder / key, learned_from)
-        for folder in (PREDICTIONS, CELLS):
-            yield from _others(folder / key, datasets)
+        yield from _others(PREDICTIONS / key, datasets)
+    for key in params.ensembles:
+        yield from _others(ENSEMBLES / key, datasets)
+    for key in params.rows:
+        yield from _others(CELLS / key, datasets)
 
 
 def _others(folder: Path, known: Collection[str]) -> Iterator[Path]:

@@ -3,7 +3,7 @@
 DVC compares files, and would run everything again for a comment in a file that everything reads. So this stage depends
 on the whole source tree and writes digests (zsad.common.code_digest) to data/code; the others depend on theirs there:
 
-    data/code/<stage>.json                      weights, backbones, score, aggregate, register
+    data/code/<stage>.json                      weights, backbones, combine, score, aggregate, register
     data/code/<stage>/<dataset>.json            fetch, index
     data/code/<stage>/<configuration>.json      train, adapt, predict: with the method, which DVC cannot look up
 
@@ -21,6 +21,7 @@ from zsad.common.io import atomic_directory, file_sha256, write_json
 from zsad.config.configuration import Configuration
 from zsad.config.params import Params
 from zsad.config.schema import DatasetParams
+from zsad.evaluation.results import shown_row
 from zsad.learners.lookup import methods
 
 CODE = Path("data/code")
@@ -32,6 +33,7 @@ ENTRIES = {  # where each stage begins
     "train": "zsad.training.train",
     "adapt": "zsad.training.adapt",
     "predict": "zsad.inference.predict",
+    "combine": "zsad.inference.combine",
     "score": "zsad.evaluation.score",
     "aggregate": "zsad.evaluation.aggregate",
     "register": "zsad.tracking.register",
@@ -65,6 +67,7 @@ def _digests(params: Params) -> Iterator[tuple[str, dict[str, Any]]]:
     data = [EMBEDDED / "weights.safetensors", EMBEDDED / "open_clip_config.json"]
     yield "weights", _digest("weights", data=data)
     yield "backbones", _digest("backbones", grid={key: one.backbone_key for key, one in configurations.items()})
+    yield "combine", _digest("combine", grid=list(params.datasets))
     yield "score", _digest("score", INDEX, grid=params.metrics.model_dump())
     official = any(block.kind == "official" for block in params.datasets.values())
     yield "aggregate", _digest("aggregate", data=[FIGURES] if official else [], grid=_tables(params))
@@ -89,7 +92,7 @@ def _digest(stage: str, *named: str, data: Iterable[Path] = (), grid: Any = None
 
 def _tables(params: Params) -> list[Any]:
     """Rows and columns of the tables in their order, and what is said about them."""
-    rows = [[key, params.configuration(key).is_imported] for key in params.configurations]
+    rows = [[key, shown_row(params.row(key))] for key in params.rows]
     return [rows, [[key, block.kind] for key, block in params.datasets.items()]]
 
 

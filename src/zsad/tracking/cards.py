@@ -64,7 +64,7 @@ def changes(number: str, before: Metrics, after: Metrics, settings: Mapping[str,
 
 def run_note(standing: Standing, links: Mapping[str, str]) -> str:
     """Description of a configuration's run. links: {train or adapt cell: address of its run}."""
-    one = standing.configuration
+    one = standing.row
     trained = ", ".join(f"[{cell}]({link})" for cell, link in links.items())
     lines = [
         f"**{standing.shown}**: method `{one.method}`, {standing.track}, protocol `{one.protocol}`.",

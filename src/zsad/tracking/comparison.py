@@ -7,11 +7,13 @@ So the runs below the parent of a state are what was current then, minus what is
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, Run, RunTag
 
 from zsad.common.io import canonical_json, content_hash
 from zsad.common.progress import log
+from zsad.config.ensemble import Ensemble, members_of
 from zsad.config.params import Params
 from zsad.evaluation.results import CELLS
 from zsad.tracking.cards import headline, results_note, run_note
@@ -140,7 +142,7 @@ def _ended(standing: Standing) -> int:
 def _fill(store: Store, run: Run, standing: Standing) -> None:
     """Settings, metrics and target datasets that the run does not have yet."""
     known, now = run.data, now_ms()
-    settings = flatten(standing.trainings[0].start["params"]) if standing.trainings else {}
+    settings = flatten(_settings(standing))
     params = [Param(name, value) for name, value in settings.items() if name not in known.params][:100]
     metrics = [Metric(k, v, now, 0) for k, v in standing.metrics.items() if known.metrics.get(k) != v]
     for start in range(0, len(metrics), 800):
@@ -152,6 +154,13 @@ def _fill(store: Store, run: Run, standing: Standing) -> None:
         )
 
 
+def _settings(standing: Standing) -> dict[str, Any]:
+    """What was trained with which settings, or is the mean of what."""
+    if isinstance(standing.row, Ensemble):
+        return {"of": [member.key for member in standing.row.members], "weights": list(standing.row.weights)}
+    return standing.trainings[0].start["params"] if standing.trainings else {}
+
+
 def _target(name: str, digest: str) -> DatasetInput:
     source = canonical_json({"uri": f"data/manifests/{name}/manifest.csv"})
     return DatasetInput(
@@ -161,7 +170,7 @@ def _target(name: str, digest: str) -> DatasetInput:
 
 def _tags(standing: Standing) -> dict[str, str]:
     """What to group and filter by. The run type lets MLflow's page unfold the parent when it is first seen."""
-    one = standing.configuration
+    one = standing.row
     told = {
         "configuration": standing.key,
         "method": one.method,
@@ -170,7 +179,7 @@ def _tags(standing: Standing) -> dict[str, str]:
         "source": " ".join(sorted({cell["source"] for cell in standing.cells if cell["source"]})) or "none",
         "domain": " ".join(standing.domains),
         "targets": " ".join(cell["dataset"] for cell in standing.cells),
-        "backbone": one.backbone.name,
+        "backbone": " ".join(sorted({member.backbone.name for member in members_of(one)})),
     }
     hidden = {"zsad.kind": "configuration", "zsad.results": standing.digest, "mlflow.runType": "evaluation"}
     return {**told, **hidden, "mlflow.source.name": "zsad score"}

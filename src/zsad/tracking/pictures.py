@@ -16,9 +16,8 @@ from zsad.datasets.images import read_image
 from zsad.datasets.manifest import Manifest, Row, load_manifest
 from zsad.datasets.masks import read_mask
 from zsad.evaluation.results import Cell
-from zsad.inference.maps import full_map
+from zsad.inference.ensemble import RowPredictions, have_predictions, predictions_of
 from zsad.inference.render import overlay
-from zsad.inference.stored import INFO_FILE, PREDICTIONS, Predictions
 
 SIDE, GAP, LINE = 128, 4, 18  # pixels
 OF_EACH = 2
@@ -28,8 +27,8 @@ COLOURS = 160
 
 def drawable(cell: Cell) -> bool:
     """Whether the cell's own predictions, and the pictures that they are of, are on this machine."""
-    directory = PREDICTIONS / cell["learner"] / cell["dataset"]
-    if not (directory / INFO_FILE).is_file() or Predictions.open(directory).hash != cell["prediction_hash"]:
+    name = cell["learner"], cell["dataset"]
+    if not have_predictions(*name) or predictions_of(*name).hash != cell["prediction_hash"]:
         return False
     manifest = load_manifest(cell["dataset"])
     return manifest.hash == cell["dataset_hash"] and (manifest.root / manifest.test[0].path).is_file()
@@ -50,7 +49,7 @@ def write_sheet(cell: Cell, directory: Path) -> None:
 
 def _sheet(cell: Cell) -> np.ndarray:
     """RGB uint8; a column a picture."""
-    predictions = Predictions.open(PREDICTIONS / cell["learner"] / cell["dataset"])
+    predictions = predictions_of(cell["learner"], cell["dataset"])
     manifest = load_manifest(cell["dataset"])
     seed = predictions.info.seeds[0]
     scores = predictions.scores(seed)
@@ -72,8 +71,8 @@ def _chosen(scores: np.ndarray, rows: Sequence[Row], left_out: Collection[str]) 
     yield from (("false alarm", image) for image in normal[:OF_EACH])
 
 
-def _column(predictions: Predictions, manifest: Manifest, seed: int, image: int, title: str) -> np.ndarray:
-    row, info = manifest.test[image], predictions.info
+def _column(predictions: RowPredictions, manifest: Manifest, seed: int, image: int, title: str) -> np.ndarray:
+    row = manifest.test[image]
     picture = cv2.resize(read_image(manifest.root / row.path), (SIDE, SIDE), interpolation=cv2.INTER_AREA)
     shown = picture.copy()
     if row.label and row.mask:
@@ -81,8 +80,7 @@ def _column(predictions: Predictions, manifest: Manifest, seed: int, image: int,
         small = cv2.resize(mask, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
         borders, _ = cv2.findContours(small, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(shown, borders, -1, TRUTH, 1)
-    codes = predictions.map_codes(seed, image)
-    heat = overlay(picture, full_map(codes, (SIDE, SIDE), info.upsample, info.sigma))  # type: ignore[arg-type]
+    heat = overlay(picture, predictions.full_map(seed, image, (SIDE, SIDE)))
     label = np.full((LINE, SIDE, 3), 255, np.uint8)
     cv2.putText(label, title, (2, LINE - 5), cv2.FONT_HERSHEY_SIMPLEX, 0.4, (30, 30, 30), 1, cv2.LINE_AA)
     return np.vstack([shown, np.full((GAP, SIDE, 3), 255, np.uint8), heat, label])

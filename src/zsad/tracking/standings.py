@@ -1,15 +1,15 @@
-"""What files tell of results, one `Standing` a configuration: its cells, what trained it, and its means."""
+"""What files tell of results, one `Standing` a row of params.yaml: its cells, what trained it, and its means."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 from zsad.common.io import content_hash
-from zsad.config.configuration import Configuration
+from zsad.config.ensemble import Row
 from zsad.config.params import Params
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.metrics.summaries import mean_of
-from zsad.evaluation.results import Cell, cell_path, expected_cells, read_cell, rounded, shown_name
+from zsad.evaluation.results import Cell, cell_path, expected_cells, read_cell, rounded, shown_row
 from zsad.tracking.history import Training, measured
 
 LED = ("image_auroc", "pixel_auroc", "pixel_aupro")  # metrics by which the best one is named
@@ -17,30 +17,30 @@ LED = ("image_auroc", "pixel_auroc", "pixel_aupro")  # metrics by which the best
 
 @dataclass(frozen=True)
 class Standing:
-    """One configuration: cells that have metrics, and the trainings that its checkpoints on disk came from.
+    """One configuration or ensemble: cells that have metrics, and the trainings that its checkpoints on disk came from.
 
     shared: the datasets that every configuration was scored on; means over anything else could not be compared.
     """
 
-    configuration: Configuration
+    row: Row
     cells: list[Cell]
     trainings: list[Training]
     shared: frozenset[str]
 
     @property
     def key(self) -> str:
-        """Name of the configuration in params.yaml."""
-        return self.configuration.key
+        """Its name in params.yaml."""
+        return self.row.key
 
     @property
     def shown(self) -> str:
         """Its name in tables, which says what is a reconstruction."""
-        return shown_name(self.key, self.configuration.method, self.configuration.is_imported)
+        return shown_row(self.row)
 
     @property
     def track(self) -> str:
         """Zero-shot, or how many pictures of the target it has seen."""
-        shots = self.configuration.shots
+        shots = self.row.shots
         return f"{shots}-shot" if shots else "zero-shot"
 
     @cached_property
@@ -65,15 +65,15 @@ class Standing:
 
 
 def read_standings(params: Params, trainings: Iterable[Training]) -> list[Standing]:
-    """All configurations that have results on disk, in the order of params.yaml."""
+    """All rows that have results on disk, in the order of params.yaml."""
     there = [(key, dataset) for key, dataset in expected_cells(params) if cell_path(key, dataset).is_file()]
     scored = [cell for key, dataset in there if measured(cell := read_cell(key, dataset))]
-    by_key = {key: own for key in params.configurations if (own := [c for c in scored if c["learner"] == key])}
+    by_key = {key: own for key in params.rows if (own := [c for c in scored if c["learner"] == key])}
     covered = [{cell["dataset"] for cell in own} for own in by_key.values()]
     shared = frozenset(set.intersection(*covered)) if covered else frozenset()
     trained = list(trainings)
     return [
-        Standing(params.configuration(key), own, [t for t in trained if t.start["learner"] == key], shared)
+        Standing(params.row(key), own, [t for t in trained if t.start["learner"] == key], shared)
         for key, own in by_key.items()
     ]
 
@@ -85,7 +85,7 @@ def state_of(standings: Sequence[Standing]) -> str:
 
 def leaders(standings: Sequence[Standing]) -> Mapping[tuple[str, str], list[Standing]]:
     """{(metric with its group, track)}: configurations of protocol `strict`, the best first."""
-    strict = [standing for standing in standings if standing.configuration.protocol == "strict"]
+    strict = [standing for standing in standings if standing.row.protocol == "strict"]
     groups = ["all", *(f"domain/{name}" for name in sorted({d for standing in strict for d in standing.domains}))]
     found = {}
     for track in dict.fromkeys(standing.track for standing in strict):

@@ -10,6 +10,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 from mlflow.entities.model_registry import ModelVersion
 
 from zsad.common.errors import UserError
+from zsad.config.params import PARAMS_FILE, load_params
 from zsad.tracking.connection import Store, open_store
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -94,5 +95,7 @@ def _names(store: Store) -> list[str]:
 def _require_model(store: Store, key: str) -> None:
     names = _names(store)
     if key not in names:
+        if PARAMS_FILE.is_file() and key in (params := load_params()).ensembles:
+            params.configuration(key)  # says that it has no model
         there = ", ".join(names) or "none yet: `dvc repro register` makes them"
         raise UserError(f"models:/{key}: no such registered model; there are: {there}")

@@ -23,7 +23,7 @@ def make_params(learners: tuple[str, ...] = ("cops", "clip_zero"), kind: str = "
             "backbones": {"default": {"name": "embedded", "pretrained": "embedded", "image_size": 48}},
             "sources": {},
             "datasets": {name: {"path": "x", "kind": kind} for name in DATASETS},
-            "learners": {name: {} for name in learners},
+            "learners": {name: {"method": "apt"} if name.startswith("apt_") else {} for name in learners},
             "gate": {"cell": {}, "mean": {}},
         }
     )

@@ -17,7 +17,8 @@ def predictions(tmp_path):
 
     def make(image_top):
         facts = {"grid": (2, 2), "upsample": "nearest", "sigma": 0.0, "config_hash": "c", "dataset_hash": "h"}
-        info = PredictionInfo("mine", "bayes_pfl", "paper", "s", 0, "d", "x", [0], 3, **facts, image_top=image_top)
+        who = {"learner": "mine", "method": "bayes_pfl", "protocol": "paper", "source": "s", "shots": 0, "domain": "x"}
+        info = PredictionInfo(**who, dataset="d", seeds=[0], n_images=3, **facts, image_top=image_top)
         with PredictionWriter(tmp_path / "p", info) as writer:
             writer.write(0, 0, SCORES, LOGITS)
         read = Predictions.open(tmp_path / "p")

@@ -25,7 +25,7 @@ def test_only_the_stage_code_depends_on_source_files() -> None:
 
 @pytest.mark.parametrize("name", sorted(STAGES.keys() - {"code"}))
 def test_a_stage_depends_on_the_digest_of_its_entry(name: str) -> None:
-    stage = name.removesuffix("_few_shot")
+    stage = name.removesuffix("_few_shot").removesuffix("_ensemble")
     own = f"data/code/{stage}/{BY_KEY[stage]}.json" if stage in BY_KEY else f"data/code/{stage}.json"
     assert [dep for dep in STAGES[name]["deps"] if dep.startswith("data/code")] == [own]
     assert re.match(rf"zsad {stage}( |$)", STAGES[name]["cmd"])

@@ -12,6 +12,7 @@ MINE = [
     "data/checkpoints/cops/demo_source/seed_0.safetensors",
     "data/checkpoints/apt_2shot/demo_texture/seed_0.safetensors",
     "data/downloads/visa/visa.tar",
+    "data/ensembles/both/demo_texture.json",
     "data/journal/cops/demo_source.jsonl",
     "data/manifests/demo_texture/manifest.csv",
     "data/predictions/cops/demo_texture/prediction.json",
@@ -19,14 +20,18 @@ MINE = [
     "data/registry/promoted/aa.safetensors",
     "data/scratch/train/cops/demo_source.lock",
     "data/weights/default/backbone.json",
+    "metrics/cells/both/demo_texture.json",
     "metrics/cells/cops/demo_texture.json",
 ]
 GONE = [
     "data/checkpoints/cops/visa",
     "data/checkpoints/old",
+    "data/ensembles/both/visa.json",
+    "data/ensembles/old",
     "data/journal/cops/visa.jsonl",
     "data/journal/old",
     "data/manifests/visa",
+    "data/predictions/both",
     "data/predictions/cops/visa",
     "data/raw/old_parts",
     "data/scratch/train/old",
@@ -39,7 +44,8 @@ GONE = [
 @pytest.fixture(autouse=True)
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text(shipped("params.yaml"))
+    both = "ensembles: {both: {of: [cops, clip_zero]}}"
+    (tmp_path / "params.yaml").write_text(shipped("params.yaml").replace("ensembles: {}", both))
     for name in [*MINE, *(name if Path(name).suffix else f"{name}/file" for name in GONE)]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("x")

@@ -31,7 +31,7 @@ def readers(digests: Mapping[str, dict[str, Any]], module: str) -> set[str]:
 
 
 def test_one_digest_a_stage_and_a_key(params: Params, digests: Mapping[str, dict[str, Any]]) -> None:
-    expected = {"weights", "backbones", "score", "aggregate", "register"}
+    expected = {"weights", "backbones", "combine", "score", "aggregate", "register"}
     expected |= {f"{stage}/{key}" for stage in ("fetch", "index") for key in params.datasets}
     expected |= {f"predict/{key}" for key in params.configurations}
     expected |= {f"train/{key}" for key in params.learners} | {f"adapt/{key}" for key in params.few_shot}
@@ -45,7 +45,9 @@ def test_one_digest_a_stage_and_a_key(params: Params, digests: Mapping[str, dict
         ("zsad.training.loop", {"train"}),
         ("zsad.training.support_set", {"adapt"}),
         ("zsad.inference.batches", {"predict"}),
-        ("zsad.inference.maps", {"predict", "score", "register"}),
+        ("zsad.inference.maps", {"predict", "combine", "score", "register"}),
+        ("zsad.inference.combine", {"combine"}),
+        ("zsad.inference.ensemble", {"combine", "score", "register"}),
         ("zsad.evaluation.metrics.histogram", {"score"}),
         ("zsad.evaluation.leaderboard", {"aggregate"}),
         ("zsad.tracking.runs", {"register"}),

@@ -15,9 +15,9 @@ def compare(
     params: Params, keys: Sequence[str] = (), dataset: str | None = None, metrics: Sequence[str] = ()
 ) -> TwoCompared | ManyCompared:
     """keys: two or more configurations, none = all; dataset: of two, only there; metrics: none = all."""
-    named = list(keys) or list(params.configurations)
+    named = list(keys) or list(params.rows)
     for key in named:
-        params.configuration(key)
+        params.row(key)
     for metric in metrics:
         if metric not in METRICS:
             raise UserError(f"compare: --metric {metric}: no such metric; there are: {', '.join(METRICS)}")

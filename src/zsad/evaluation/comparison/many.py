@@ -14,7 +14,8 @@ from zsad.evaluation.comparison.ranks import ALPHA, RankTest, rank_test
 from zsad.evaluation.comparison.sides import stored
 from zsad.evaluation.results import Cell, read_cell
 from zsad.evaluation.seed_noise import holm
-from zsad.inference.stored import INFO_FILE, PREDICTIONS
+from zsad.inference.ensemble import have_predictions
+from zsad.inference.stored import PREDICTIONS
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def compare_many(params: Params, keys: Sequence[str], metrics: Sequence[str], pa
     }
     short = {m: shared[m] for m in paired if m in shared and not (m in ranks and ranks[m].can_tell)}
     read = {dataset for datasets in short.values() for dataset in datasets}
-    absent = [key for key in keys if not all(_has_predictions(key, dataset) for dataset in read)]
+    absent = [key for key in keys if not all(have_predictions(key, dataset) for dataset in read)]
     pairs = {} if absent else {metric: _pairs(params, keys, datasets, metric) for metric, datasets in short.items()}
     remarks = _unlike(cells)
     if absent:
@@ -80,10 +81,6 @@ def _shared(cells: dict[str, dict[str, Cell]], metric: str) -> list[str]:
     """Datasets on which every configuration has the metric: ranks over different sets would not be comparable."""
     datasets = next(iter(cells.values()))
     return [d for d in datasets if all(own[d]["mean"].get(metric) is not None for own in cells.values())]
-
-
-def _has_predictions(key: str, dataset: str) -> bool:
-    return (PREDICTIONS / key / dataset / INFO_FILE).is_file()
 
 
 def _pairs(params: Params, keys: Sequence[str], datasets: Sequence[str], metric: str) -> tuple[PairDifference, ...]:

@@ -10,7 +10,8 @@ from zsad.evaluation.comparison.delong import Placements, placements
 from zsad.evaluation.comparison.paired import Side
 from zsad.evaluation.metrics.names import IMAGE_METRICS
 from zsad.evaluation.score import check_same_data, score_categories
-from zsad.inference.stored import PREDICTIONS, PredictionInfo, Predictions
+from zsad.inference.ensemble import RowPredictions, predictions_of
+from zsad.inference.stored import Provenance
 
 LEAST = 2  # pictures of either label below which DeLong's variance does not exist
 
@@ -19,18 +20,18 @@ LEAST = 2  # pictures of either label below which DeLong's variance does not exi
 class Stored:
     """Predictions with the manifest that they were made for."""
 
-    predictions: Predictions
+    predictions: RowPredictions
     manifest: Manifest
 
     @property
-    def info(self) -> PredictionInfo:
+    def info(self) -> Provenance:
         """What the predictions are."""
         return self.predictions.info
 
     def side(self, params: Params, metrics: Iterable[str]) -> Side:
         """Metrics and their draws; pixels are not read where no pixel metric is asked for."""
         manifest = self.manifest
-        if set(metrics) <= set(IMAGE_METRICS) and self.info.image_top is None:
+        if set(metrics) <= set(IMAGE_METRICS) and not self.predictions.fuses_maps:
             manifest = replace(manifest, has_pixel_labels=False)
         return Side(score_categories(self.predictions, manifest, params.metrics), chance=is_drawn(self.info))
 
@@ -65,17 +66,17 @@ class Stored:
 def stored(key: str, dataset: str) -> Stored:
     """The predictions of `key` on `dataset`. UserError where there are none, or they are of other pictures."""
     manifest = load_manifest(dataset)
-    predictions = Predictions.open(PREDICTIONS / key / dataset)
+    predictions = predictions_of(key, dataset)
     check_same_data(predictions, manifest)
     return Stored(predictions, manifest)
 
 
-def is_drawn(info: PredictionInfo) -> bool:
+def is_drawn(info: Provenance) -> bool:
     """Whether another seed would give another model: it was trained, or its normal pictures were drawn."""
     return info.source is not None or info.shots > 0
 
 
-def unlike(a: Sequence[PredictionInfo], b: Sequence[PredictionInfo]) -> list[str]:
+def unlike(a: Sequence[Provenance], b: Sequence[Provenance]) -> list[str]:
     """In what two configurations differ beside their method: a reader must know before believing a number."""
     (first, *_), (second, *_) = a, b
     remarks = []

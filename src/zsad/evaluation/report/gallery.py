@@ -15,7 +15,7 @@ from zsad.evaluation.category import image_scores
 from zsad.evaluation.report.material import Material, Stored
 from zsad.evaluation.report.tiles import SIDE, data_uri, outlined, overlaid, picture_tile
 from zsad.evaluation.score import by_category
-from zsad.inference.maps import Floats, full_map
+from zsad.inference.maps import Floats
 
 MOST_TILES = 900  # of all datasets; a tile is about 3 kB of the page
 LOWEST, HIGHEST = 1.0, 99.5  # percentiles of a learner's maps that are shown of a dataset: what its colours span
@@ -114,9 +114,7 @@ def _spread(order: Sequence[int], rows: Sequence) -> list[int]:
 
 def _map(stored: Stored, image: int) -> Floats:
     """The first seed's map of one image at the size of a tile."""
-    info = stored.predictions.info
-    codes = stored.predictions.map_codes(info.seeds[0], image)
-    return full_map(codes, (SIDE, SIDE), info.upsample, info.sigma)  # type: ignore[arg-type]  # checked on opening
+    return stored.predictions.full_map(stored.predictions.info.seeds[0], image, (SIDE, SIDE))
 
 
 def _spans(stored: Sequence[Stored], picks: Sequence[_Pick]) -> dict[str, tuple[float, float]]:

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple, TypeVar
 from zsad.common.errors import UserError
 from zsad.config.params import Params
 from zsad.datasets.manifest import MANIFESTS, Manifest, load_manifest
-from zsad.evaluation.results import CELLS, Cell, expected_cells, read_cell, shown_name
-from zsad.inference.stored import INFO_FILE, PREDICTIONS, Predictions
+from zsad.evaluation.results import CELLS, Cell, expected_cells, read_cell, shown_row
+from zsad.inference.ensemble import RowPredictions, have_predictions, predictions_of
 
 T = TypeVar("T")
 
@@ -20,7 +20,7 @@ class Stored(NamedTuple):
 
     cell: Cell
     manifest: Manifest
-    predictions: Predictions
+    predictions: RowPredictions
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,7 @@ class Material:
 
     def shown(self, learner: str) -> str:
         """What tables call a configuration."""
-        imported = learner in self.params.learners and self.params.configuration(learner).is_imported
-        return shown_name(learner, self.params.configuration(learner).method, imported)
+        return shown_row(self.params.row(learner))
 
     def stored_on(self, dataset: str) -> list[Stored]:
         """Those of one dataset, in the order of the tables."""
@@ -140,10 +139,9 @@ def _check_pictures(manifest: Manifest) -> bool:
     return True
 
 
-def _predictions(cell: Cell) -> Predictions | None:
+def _predictions(cell: Cell) -> RowPredictions | None:
     """The predictions that the cell was made from; None where they are not here, or are others by now."""
-    directory = PREDICTIONS / cell["learner"] / cell["dataset"]
-    if not (directory / INFO_FILE).is_file():
+    if not have_predictions(cell["learner"], cell["dataset"]):
         return None
-    predictions = Predictions.open(directory)
+    predictions = predictions_of(cell["learner"], cell["dataset"])
     return predictions if predictions.hash == cell["prediction_hash"] else None
