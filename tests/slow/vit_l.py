@@ -81,7 +81,8 @@ FACTS = {
         38,
         {"visual_prompter.static_prompts.0": (5, 1024), "patch_token_layer.head.3.weight": (768, 1024), "seed": ()},
     ),
-    "winclip_plus": Facts(  # one shot, as the two below: remembered patch tokens and windows
+    "patch_memory": Facts(0, 1369 * 1024, 1, {"part/memory": (1, 1369, 1024)}),  # one shot, as the three below
+    "winclip_plus": Facts(  # remembered patch tokens and windows
         0,
         1369 * 1024 + (36**2 + 35**2) * 768,
         3,
