@@ -114,7 +114,7 @@ def test_an_output_that_was_not_written_is_named(toy: Toy) -> None:
 
 
 def test_no_second_run_meanwhile(tmp_path: Path) -> None:
-    toy = Toy(tmp_path / "toy", wait="sleep 1;")
+    toy = Toy(tmp_path / "toy", wait="sleep 2;")
     process = toy.start("zsad", "repro", "-j", "1")
     while not (toy.path / "data/logs/first.log").exists() and not (toy.path / "data/logs/apart.log").exists():
         assert process.poll() is None
