@@ -21,7 +21,7 @@ test: .venv/ready         ## unit, parity and functional tests
 unit: .venv/ready         ## unit tests alone
 	pytest -n auto tests/unit
 
-slow: .venv/ready         ## every learner once at ViT-L/14, 518 px, random weights: 15 minutes on two cores, some GB of memory and disk
+slow: .venv/ready         ## every learner once at ViT-L/14, 518 px, random weights: 17 minutes on two cores, some GB of memory and disk
 	pytest tests/slow/vit_l.py
 
 gpu: .venv/ready          ## every learner on a CUDA GPU against the CPU, on the embedded CLIP
