@@ -9,10 +9,11 @@ import numpy as np
 from dvc.repo import Repo
 
 from tests.helpers.gate_cases import CELL_LIMITS, MEAN_LIMITS, commit_all
+from tests.helpers.predictions import prediction_info
 from zsad.config.params import load_params
 from zsad.datasets.manifest import Manifest, Row, write_manifest
 from zsad.evaluation.score import score_cell
-from zsad.inference.stored import PREDICTIONS, PredictionInfo, PredictionWriter
+from zsad.inference.stored import PREDICTIONS, PredictionWriter
 
 SIDE, GRID, NORMAL, KINDS = 32, 8, 20, ("dent", "hole")
 PARAMS = f"""\
@@ -27,22 +28,7 @@ gate:
   cell: {json.dumps(CELL_LIMITS)}
   mean: {json.dumps(MEAN_LIMITS)}
 """
-INFO = PredictionInfo(
-    learner="cops",
-    method="cops",
-    protocol="strict",
-    source="aux",
-    shots=0,
-    dataset="toy",
-    domain="toys",
-    seeds=[0, 1, 2],
-    n_images=1,
-    grid=(GRID, GRID),
-    upsample="bilinear",
-    sigma=0.0,
-    config_hash="c",
-    dataset_hash="h",
-)
+INFO = prediction_info(seeds=[0, 1, 2], n_images=1, grid=(GRID, GRID), upsample="bilinear", sigma=0.0)
 
 
 def row(index: int) -> Row:

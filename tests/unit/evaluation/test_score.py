@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.helpers.predictions import prediction_info
 from zsad.common.errors import UserError
 from zsad.config.params import Params
 from zsad.datasets.manifest import Manifest, Row, write_manifest
@@ -21,22 +22,7 @@ from zsad.inference.maps import full_map
 from zsad.inference.stored import PredictionInfo, Predictions, PredictionWriter, write_not_applicable
 
 SIDE, GRID = 24, 6
-INFO = PredictionInfo(
-    learner="cops",
-    method="cops",
-    protocol="strict",
-    source="aux",
-    shots=0,
-    dataset="toy",
-    domain="toys",
-    seeds=[0, 1, 5],
-    n_images=1,
-    grid=(GRID, GRID),
-    upsample="bilinear",
-    sigma=0.02,
-    config_hash="c",
-    dataset_hash="h",
-)
+INFO = prediction_info(seeds=[0, 1, 5], n_images=1, grid=(GRID, GRID), upsample="bilinear", sigma=0.02)
 
 
 def make_params(**metrics: object) -> Params:

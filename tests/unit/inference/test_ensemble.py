@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.helpers.predictions import prediction_info
 from zsad.common.errors import UserError
 from zsad.common.io import read_json
 from zsad.config.params import Params
@@ -17,29 +18,13 @@ from zsad.inference.ensemble import EnsemblePredictions, have_predictions, predi
 from zsad.inference.maps import full_map
 from zsad.inference.stored import (
     PREDICTIONS,
-    PredictionInfo,
     Predictions,
     PredictionWriter,
     seed_file,
     write_not_applicable,
 )
 
-INFO = PredictionInfo(
-    learner="cops",
-    method="cops",
-    protocol="strict",
-    source="aux",
-    shots=0,
-    dataset="toy",
-    domain="toys",
-    seeds=[0, 1],
-    n_images=3,
-    grid=(4, 4),
-    upsample="nearest",
-    sigma=0.02,
-    config_hash="c",
-    dataset_hash="h",
-)
+INFO = prediction_info(seeds=[0, 1], n_images=3, grid=(4, 4), upsample="nearest", sigma=0.02)
 FLOOR: dict[str, Any] = {"source": None, "seeds": [0], "grid": (5, 3), "upsample": "bilinear", "sigma": 0.0}
 SHOTS: dict[str, Any] = {"source": None, "shots": 2, "grid": (12, 12), "upsample": "bilinear_corners"}
 SIZE = (12, 10)
