@@ -87,6 +87,9 @@ def serve(listening: socket.socket) -> None:
     """Answer for ever; returns only in the fork that is to run a command."""
     for name in IMPORTED:
         __import__(name)
+    from mlflow.utils import requirements_utils
+
+    requirements_utils._init_modules_to_packages_map()  # reads of every installed package: a second of each new version
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()  # forks share what is there
     while True:

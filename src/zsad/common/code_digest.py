@@ -14,6 +14,13 @@ from zsad.common.io import content_hash
 
 SOURCE = Path(__file__).parents[2]
 PACKAGES = ("zsad", "zsad_synthetic")
+STATEMENTS = (
+    "body",
+    "orelse",
+    "finalbody",
+    "handlers",
+    "cases",
+)  # fields that hold statements, or hold what holds them
 IGNORED_FIELDS = ("ctx", "kind", "type_comment")  # say nothing more, or differ between versions of Python
 
 
@@ -62,29 +69,39 @@ def _above(module: str) -> list[str]:
     return [name for name in (".".join(parts[:n]) for n in range(1, len(parts))) if _file(name)]
 
 
-def _imports(node: ast.AST) -> Iterator[str]:
-    """Modules of this project that are imported anywhere below a node, but for what only type checkers read."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and ast.unparse(child.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+def _imports(tree: ast.Module) -> Iterator[str]:
+    """Modules of this project that are imported anywhere in a module, but for what only type checkers read."""
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
             continue
         names: list[str] = []
-        if isinstance(child, ast.Import):
-            names = [alias.name for alias in child.names]
-        elif isinstance(child, ast.ImportFrom) and child.module and not child.level:
-            names = [child.module, *(f"{child.module}.{alias.name}" for alias in child.names)]
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         yield from (name for name in names if name.split(".")[0] in PACKAGES and _file(name))
-        yield from _imports(child)
+        waiting += [statement for name in STATEMENTS for statement in getattr(node, name, ())]
 
 
 def _plain(node: object) -> object:
     """A syntax tree as nested tuples that are the same for every version of Python; bare strings are left out."""
+    if isinstance(node, ast.AST):
+        told = []
+        for name in _told_fields(type(node)):
+            value = getattr(node, name, None)
+            if value is not None and value != []:
+                told.append((name, _plain(value) if isinstance(value, (ast.AST, list)) else value))
+        return type(node).__name__, tuple(told)
     if isinstance(node, list):
-        return tuple(_plain(item) for item in node if not _is_docstring(item))
-    if not isinstance(node, ast.AST):
-        return node
-    fields = [(name, value) for name, value in ast.iter_fields(node) if name not in IGNORED_FIELDS]
-    told = tuple((name, _plain(value)) for name, value in fields if value not in (None, []))
-    return type(node).__name__, told
+        return tuple([_plain(item) for item in node if not _is_docstring(item)])
+    return node
+
+
+@cache
+def _told_fields(kind: type[ast.AST]) -> tuple[str, ...]:
+    return tuple(name for name in kind._fields if name not in IGNORED_FIELDS)
 
 
 def _is_docstring(node: object) -> bool:

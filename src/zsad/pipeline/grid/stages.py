@@ -44,8 +44,9 @@ class Stages:
         LOADERS[".yaml"] = _read_once(LOADERS[".yaml"])  # DVC reads params.yaml four times a stage, 50 ms each
         with _dvc_told():
             self._repo = Repo()
-            chosen = collect_stages(self._repo, targets or ["dvc.yaml"])
             graph = get_active_graph(self._repo.index.graph)
+            own = str(Path("dvc.yaml").absolute())  # without targets, what is loaded already: the lock file costs 0.5 s
+            chosen = collect_stages(self._repo, targets) if targets else [one for one in graph if one.path == own]
             planned = plan_repro(graph, chosen)
         self._locks = str(self._repo.tmp_dir)
         self._own = tempfile.TemporaryDirectory(prefix="zsad_repro_")
