@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.helpers.repository import Repo, cells
+from tests.helpers.repository import FEW_WORDS, Repo, cells
 from zsad.common.io import read_json
 
 LAST = {"aggregate", "register"}
@@ -24,7 +24,7 @@ for side in both_sides(commit, [name], before, {name: read_cell(*name)}):
 
 
 def test_a_few_shot_configuration_is_adapted_to_every_dataset_and_registered_for_each(repo: Repo) -> None:
-    repo.set("learners={clip_zero: {}}", "backbones.default.image_size=64")
+    repo.set(f"learners={{{FEW_WORDS}}}", "backbones.default.image_size=64")
     repo.repro()
     repo.commit("first results")
     repo.set("few_shot.memory_2shot={method: patch_memory, shots: 2}")
@@ -56,10 +56,12 @@ def test_a_few_shot_configuration_is_adapted_to_every_dataset_and_registered_for
     shutil.rmtree(repo.path / "predictions")
     repo.set("few_shot.memory_2shot.neighbourhood=3")
     assert set(repo.repro()) == expected - {"backbones"}
-    repo.set("backbones.unused={name: embedded, pretrained: embedded, image_size: 128}")
-    assert set(repo.repro()) == {"code", "weights@unused", "backbones"}
-    repo.set("datasets.demo_source.domain=fabric")
-    assert not [stage for stage in repo.repro() if stage.endswith("memory_2shot-demo_texture")]
+    repo.set(
+        "backbones.unused={name: embedded, pretrained: embedded, image_size: 128}", "datasets.demo_source.domain=fabric"
+    )
+    ran = repo.repro()
+    assert "weights@unused" in ran
+    assert not [stage for stage in ran if stage.endswith("-demo_texture")]
 
 
 def test_an_ensemble_is_scored_from_predictions_again_when_a_member_changes(repo: Repo) -> None:

@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from tests.helpers import ROOT
-from tests.helpers.repository import SMALL, Repo, make_repo
+from tests.helpers.repository import FEW_WORDS, SMALL, Repo, make_repo
 from tests.helpers.workflow import Outcome, lay_environment, read_workflow, run_job, write_gh
 
 JOBS = read_workflow("ci")["jobs"]
@@ -23,7 +23,7 @@ DEMO = "{kind: demo, path: src/zsad/datasets/demo.yaml}"
 GRID = (
     *SMALL,
     "seeds=[0, 1, 2]",
-    "learners={clip_zero: {}, mean_patch: {epochs: 0}}",
+    f"learners={{{FEW_WORDS}, mean_patch: {{epochs: 0}}}}",
     f"datasets={{demo_source: {DEMO}, demo_texture: {DEMO}, demo_object: {DEMO}}}",
 )
 OTHERWISE = "        return Scored(score, self.as_map(patches_BN))\n"  # the last line of clip_zero

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.helpers.repository import ROOT, SMALL, Repo, make_repo, write_official
+from tests.helpers.repository import FEW_WORDS, ROOT, SMALL, Repo, make_repo, write_official
 
 README = (ROOT / "README.md").read_text()
 PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
@@ -31,7 +31,7 @@ ON_A_GPU = ["make paper"]  # and needs downloads: not exercised
 DEMO = "{kind: demo, path: src/zsad/datasets/demo.yaml}"
 README_SIZE = (
     *SMALL,
-    "learners={clip_zero: {}, cops: {epochs: 1, lr: 0.001}}",
+    f"learners={{{FEW_WORDS}, cops: {{epochs: 1, lr: 0.001}}}}",
     "few_shot={apt_2shot: {method: apt, shots: 2, epochs: 2, synthetic: 2, held_out: 2}}",
     f"datasets={{demo_source: {DEMO}, demo_texture: {DEMO}}}",
 )
@@ -221,7 +221,7 @@ def test_own_folders_as_datasets(repo: Repo, tmp_path: Path) -> None:
     shutil.copytree(repo.path / "data/raw/demo_texture", tmp_path / "parts")
     places = [f"datasets.my_source.path={tmp_path}/source", f"datasets.my_parts.path={tmp_path}/parts"]
     repo.run("zsad", "profile", "apply", "profiles/folder.yaml", *places)
-    repo.set("learners={cops: {epochs: 1}}")
+    repo.set(f"learners={{{FEW_WORDS}}}")
     repo.repro()
     assert "my_parts" in (repo.path / "metrics/leaderboard.csv").read_text()
     assert f"{tmp_path}/parts" in repo.run("zsad", "datasets")
@@ -229,5 +229,5 @@ def test_own_folders_as_datasets(repo: Repo, tmp_path: Path) -> None:
     picture = next((tmp_path / "parts/cork/test/good").iterdir())
     picture.unlink()
     ran = repo.repro()
-    assert {"fetch@my_parts", "index@my_parts", "predict@cops-my_parts", "score@cops-my_parts"} <= set(ran)
+    assert {"fetch@my_parts", "index@my_parts", "predict@clip_zero-my_parts", "score@clip_zero-my_parts"} <= set(ran)
     assert "fetch@my_source" not in ran

@@ -5,7 +5,6 @@ import os
 import socket
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from filelock import FileLock
 
 import zsad
 from tests.helpers.tracking_cases import KEYS, SPEED, make_cell, start_journal, write_params
+from tests.helpers.warm_commands import commands
 from zsad.common.errors import UserError
 from zsad.common.io import file_sha256, read_json
 from zsad.config.params import Params, load_params
@@ -98,7 +98,8 @@ def aliases_of(name: str) -> dict[int, tuple[str, ...]]:
 
 def test_four_processes_may_be_the_first_to_use_the_store(params: Params) -> None:
     journals = [str(journal_path(key, "demo_source")) for key in KEYS]
-    processes = [subprocess.Popen([sys.executable, "-c", SEND, journal]) for journal in journals]
+    python = str(commands() / "python")  # forks of one that has MLflow imported, so that they come at the same time
+    processes = [subprocess.Popen([python, "-c", SEND, journal]) for journal in journals]
     assert [process.wait(timeout=300) for process in processes] == [0] * 4
     assert sorted(run.info.run_name for run in runs()) == sorted(f"{key}/demo_source" for key in KEYS)
     assert Path("mlflow.db").is_file()

@@ -14,12 +14,13 @@ from tests.helpers import ROOT
 from tests.helpers.warm_commands import commands
 
 PARTS = ("dvc.yaml", "params.yaml", "pyproject.toml", "README.md", "profiles", "src", ".dvcignore", ".gitignore")
+FEW_WORDS = "clip_zero: {states: {normal: ['{}'], anomalous: ['damaged {}'], templates: ['a photo of a {}.']}}"
 SMALL = (  # every block that decides the pipeline, so that a profile applied to this checkout does not matter
     "seeds=[0]",
     "backbones={default: {name: embedded, pretrained: embedded, image_size: 112}}",
     "metrics={resolution: null, aupro_fpr_limit: 0.3}",
     "sources={demo_source: {}}",
-    "learners={clip_zero: {}, anomalyclip: {epochs: 1}}",
+    f"learners={{{FEW_WORDS}, anomalyclip: {{epochs: 1}}}}",
     "few_shot={}",
     "ensembles={}",
     "datasets={demo_source: {kind: demo, path: src/zsad/datasets/demo.yaml},"

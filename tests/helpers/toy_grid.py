@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from tests.helpers import ROOT
+from tests.helpers.warm_commands import commands
 
 STAGES = """
 stages:
@@ -51,21 +52,21 @@ class Toy:
         self.run("git", "init", "-q")
         self.run("dvc", "init", "-q")
 
-    @property
-    def environment(self) -> dict[str, str]:
+    def environment(self, programs: Path = Path(sys.executable).parent) -> dict[str, str]:
+        """Of commands, which are found in `programs` first."""
         return {
             **os.environ,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT / "src"),
             "DVC_NO_ANALYTICS": "true",
         }
 
-    def start(self, *command: str) -> subprocess.Popen[str]:
-        """A command in a process group of its own, its output in one pipe."""
+    def start(self, *command: str, warm: bool = False) -> subprocess.Popen[str]:
+        """A command in a process group of its own, its output in one pipe; `warm`: not to be killed (warm_commands)."""
         return subprocess.Popen(
             command,
             cwd=self.path,
-            env=self.environment,
+            env=self.environment(commands()) if warm else self.environment(),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -75,7 +76,7 @@ class Toy:
 
     def run(self, *command: str, code: int = 0) -> str:
         """Output of a command that must end with this exit code."""
-        process = self.start(*command)
+        process = self.start(*command, warm=True)
         output, _ = process.communicate()
         assert process.returncode == code, f"{' '.join(command)}: exit code {process.returncode}\n{output}"
         return output

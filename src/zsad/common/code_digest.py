@@ -20,7 +20,7 @@ STATEMENTS = (
     "finalbody",
     "handlers",
     "cases",
-)  # fields that hold statements, or hold what holds them
+)  # fields of statements in statements
 IGNORED_FIELDS = ("ctx", "kind", "type_comment")  # say nothing more, or differ between versions of Python
 
 
@@ -89,19 +89,14 @@ def _plain(node: object) -> object:
     """A syntax tree as nested tuples that are the same for every version of Python; bare strings are left out."""
     if isinstance(node, ast.AST):
         told = []
-        for name in _told_fields(type(node)):
-            value = getattr(node, name, None)
+        for name in node._fields:
+            value = None if name in IGNORED_FIELDS else getattr(node, name, None)
             if value is not None and value != []:
                 told.append((name, _plain(value) if isinstance(value, (ast.AST, list)) else value))
         return type(node).__name__, tuple(told)
     if isinstance(node, list):
         return tuple([_plain(item) for item in node if not _is_docstring(item)])
     return node
-
-
-@cache
-def _told_fields(kind: type[ast.AST]) -> tuple[str, ...]:
-    return tuple(name for name in kind._fields if name not in IGNORED_FIELDS)
 
 
 def _is_docstring(node: object) -> bool:
