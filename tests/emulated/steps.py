@@ -177,7 +177,7 @@ def predict(learner: "Learner", features: Any) -> dict[str, str]:
 
     learner.draw(torch.Generator().manual_seed(0))
     learner.eval()
-    scored = learner.score(features, ["object"] * PICTURES)
+    scored = learner.score(features.select([0, 1]), ["object"] * 2)
     codes = [encode_logits(logits.numpy()) for logits in scored.map_logits]
     heatmaps = [torch.from_numpy(full_map(code, (SIDE, SIDE), learner.upsample, learner.sigma)) for code in codes]
     return {"maps": digest([scored.map_logits]), "heatmaps": digest(heatmaps), "scores": digest([scored.score])}

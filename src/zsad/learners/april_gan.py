@@ -11,11 +11,10 @@ Mosaics of the official training on MVTec AD: a fixed pool of views per picture 
 Shapes: B images, N patches, C vision width, D joint width.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from pydantic import Field
@@ -23,9 +22,9 @@ from torch import Tensor, nn
 
 from zsad.clip.backbone import Activation, Clip, FeatureSpec, ImageFeatures, PositionResize
 from zsad.config.schema import Protocol
-from zsad.learners.base import Batch, Learner, LearnerConfig, Sample, Scored, Upsample
+from zsad.learners.base import Batch, Scored, Upsample
 from zsad.learners.shared.losses import dice_loss, focal_loss
-from zsad.learners.shared.mosaic import mosaic
+from zsad.learners.shared.mosaic import MosaicConfig, MosaicLearner
 from zsad.learners.shared.similarity import two_way_logit
 from zsad.learners.shared.states import NORMAL_STATES, WITH_BROKEN
 
@@ -71,7 +70,7 @@ TEMPLATES = (
 KNOWN: WeakKeyDictionary[nn.Module, dict[str, Tensor]] = WeakKeyDictionary()
 
 
-class Config(LearnerConfig):
+class Config(MosaicConfig):
     """Official settings for a training on VisA; on MVTec AD: 3 epochs, and mosaics."""
 
     layers: tuple[int, ...] | None = Field(default=None, min_length=1, strict=False)
@@ -82,13 +81,9 @@ class Config(LearnerConfig):
     """Standard deviation of the map's Gaussian filter, in pixels at 518 px; scales with the image side. 0 = none."""
     map_scale: int | None = Field(default=None, ge=1)
     """Side of the map in multiples of the patch grid. null = full resolution."""
-    augmented_views: int = Field(default=0, ge=0)
-    """Views of each source picture, encoded once; an epoch draws one. 0 = the pictures as they are."""
-    mosaic: float = Field(default=0.0, ge=0, le=1)
-    """Share of views that join four anomalous pictures of the category; the others are the picture as it is."""
 
 
-class AprilGan(Learner):
+class AprilGan(MosaicLearner):
     """Trained: a layer C → D for each block read, 3,148,800 scalars at ViT-L."""
 
     Config = Config
@@ -109,18 +104,7 @@ class AprilGan(Learner):
 
     @property
     def map_grid(self) -> tuple[int, int]:
-        """Softmax follows upsampling, so the map is exact at the image's size; `map_scale` k stores k × the grid."""
-        scale = self.config.map_scale
-        side = self.clip.grid * scale if scale else self.clip.image_size
-        return side, side
-
-    @property
-    def views(self) -> int:
-        return self.config.augmented_views
-
-    def view(self, sample: Sample, anomalous: Sequence[Callable[[], Sample]], generator: np.random.Generator) -> Sample:
-        joined = anomalous and generator.random() < self.config.mosaic
-        return mosaic(anomalous, generator) if joined else sample
+        return self.fine_grid(self.config.map_scale)
 
     @torch.no_grad()
     def prototypes(self, name: str) -> Tensor:

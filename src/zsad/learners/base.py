@@ -159,6 +159,12 @@ class Learner(nn.Module):
         """(h, w) of the maps that `score` gives: one value a patch, unless the method's map is finer."""
         return self.clip.grid, self.clip.grid
 
+    def fine_grid(self, scale: int | None) -> tuple[int, int]:
+        """`map_grid` where softmax follows upsampling: exact at the image's size, which None stands for, or near it at
+        `scale` times the patch grid."""
+        side = self.clip.grid * scale if scale else self.clip.image_size
+        return side, side
+
     @property
     def image_top(self) -> dict[str, float] | None:
         """Share of a map's pixels, by category, that official metrics mix into image scores (PredictionInfo)."""

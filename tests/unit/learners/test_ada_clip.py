@@ -1,5 +1,6 @@
 """AdaCLIP: prompts in both towers, fusion of clusters, losses, and where `paper` and `strict` part."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,6 +10,7 @@ from zsad.common.errors import UserError
 from zsad.learners.ada_clip import AdaClip, Config
 from zsad.learners.ada_clip.fusion import cluster, semantic_fusion
 from zsad.learners.ada_clip.prompts import prompts
+from zsad.learners.base import Sample
 from zsad.learners.shared.losses import dice_loss, focal_loss
 from zsad.training.loop import make_adam
 
@@ -32,6 +34,15 @@ def test_parameters_at_vit_l(vit_l_shapes):
     assert stored["cls_token_layer.head.0.bias"] == (768,)
     assert sum(parameter.numel() for parameter in learner.parameters()) == 10_661_632
     assert (learner.spec, learner.layers) == (FeatureSpec(entry=0, cls_post=True), (6, 12, 18, 24))
+
+
+def test_mosaics_join_anomalous_pictures(build):
+    learner = build("ada_clip", augmented_views=2, mosaic=1.0)
+    assert (learner.views, build("ada_clip").views) == (2, 0)
+    normal = Sample(np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8), bool), 0)
+    spoilt = Sample(np.full((8, 8, 3), 9, np.uint8), np.ones((8, 8), bool), 1)
+    joined = learner.view(normal, [lambda: spoilt], np.random.default_rng(0))
+    assert (joined.label, joined.mask.shape, joined.mask.all()) == (1, (16, 16), True)
 
 
 def test_official_constants_are_the_defaults(build):

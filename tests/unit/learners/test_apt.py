@@ -58,7 +58,7 @@ def embedded(tmp_path_factory):
 
 
 def test_parameters_at_vit_l(vit_l_shapes):
-    """Two contexts of 16 tokens; local attention in the second half; blocks 6 and 16 are remembered."""
+    """Two contexts of 16 tokens; V-V or local attention in the second half; blocks 6 and 16 are remembered."""
     learner = Apt(Config(memory=True), vit_l_shapes, shots=2)
     assert {name: tuple(value.shape) for name, value in learner.named_parameters()} == {
         "ctx_normal": (1, 16, 768),
@@ -69,7 +69,9 @@ def test_parameters_at_vit_l(vit_l_shapes):
         "memory_6": (2 * 1369, 1024),
         "memory_16": (2 * 1369, 1024),
     }
-    assert (learner.spec.local.start, learner.spec.local.radius, learner.spec.local.keep_cls) == (12, 1, False)
+    assert (learner.spec.vv_start, learner.spec.local) == (12, None)
+    local = Apt(Config(local="window"), vit_l_shapes).spec.local
+    assert (local.start, local.radius, local.keep_cls) == (12, 1, False)
     assert learner.map_grid == (518, 518)
 
 
@@ -206,7 +208,7 @@ def test_score_and_map_are_two_way_softmaxes(clip, build, pictures):
     learner = build("apt")
     features = clip.image.encode(pictures[:3], learner.spec)
     scored = learner.score(features, [""] * 3)
-    z = 20 * F.normalize(features.local, dim=-1) @ learner.text_features.T
+    z = 20 * F.normalize(features.patches, dim=-1) @ learner.text_features.T
     maps = F.interpolate(z.transpose(1, 2).unflatten(2, (9, 9)), 72, mode="bilinear").softmax(1)[:, 1]
     image = (20 * F.normalize(features.cls_post, dim=-1) @ learner.text_features.T).softmax(-1)[:, 1]
     torch.testing.assert_close(scored.map_logits.sigmoid().float(), maps, rtol=0, atol=1e-5)

@@ -27,11 +27,12 @@ from zsad.config.schema import Protocol
 from zsad.learners.ada_clip.config import Config
 from zsad.learners.ada_clip.fusion import semantic_fusion
 from zsad.learners.ada_clip.prompts import Heads, StaticPrompts, prompts
-from zsad.learners.base import Batch, Learner, Phase, Scored, Upsample
+from zsad.learners.base import Batch, Phase, Scored, Upsample
 from zsad.learners.shared.losses import dice_loss, focal_loss
+from zsad.learners.shared.mosaic import MosaicLearner
 
 
-class AdaClip(Learner):
+class AdaClip(MosaicLearner):
     """Trained: static prompts, the maps that make dynamic ones, projections of patches and of the class token."""
 
     Config = Config
@@ -63,10 +64,7 @@ class AdaClip(Learner):
 
     @property
     def map_grid(self) -> tuple[int, int]:
-        """Softmax follows upsampling, so the map is exact at the image's size; `map_scale` k stores k × the grid."""
-        scale = self.config.map_scale
-        side = self.clip.grid * scale if scale else self.clip.image_size
-        return side, side
+        return self.fine_grid(self.config.map_scale)
 
     def draw(self, generator: torch.Generator) -> None:
         self.seed.copy_(torch.randint(2**20, (), generator=generator))

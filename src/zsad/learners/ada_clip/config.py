@@ -2,11 +2,11 @@
 
 from pydantic import Field
 
-from zsad.learners.base import LearnerConfig
+from zsad.learners.shared.mosaic import MosaicConfig
 
 
-class Config(LearnerConfig):
-    """Official settings. None = derived from the backbone."""
+class Config(MosaicConfig):
+    """Official settings for any source but MVTec AD, where a fifth of the pictures are mosaics. None = derived."""
 
     epochs: int = Field(default=5, ge=0)
     """Passes over the auxiliary source; the last one counts."""

@@ -7,7 +7,7 @@ which choice is stated, borrowed or ours; each is a setting.
 One normal and one abnormal soft prompt per category, learned from k normal pictures. Anomalies are noise on random
 regions of the object. Where the gradient of their loss opposes the one that keeps the predictions near those of a
 meta-prompt of general words, it is corrected (form of ProGrad); the meta-prompt moves towards the learned prompts
-between rounds. Patches come from a stream of local attention. Nothing but the prompts is trained.
+between rounds. Patches come from a stream that keeps places apart. Nothing but the prompts is trained.
 `strict` and `paper` are the same: there is no official code.
 Shapes: B pictures, N patches, D joint width, C vision width, M learned tokens, k shots.
 """
@@ -101,12 +101,7 @@ class Apt(FewShotLearner):
 
     @property
     def map_grid(self) -> tuple[int, int]:
-        """Softmax follows upsampling, so the map is exact at the image's size; `map_scale` m stores m × the grid."""
-        side = self._side(self.config.map_scale)
-        return side, side
-
-    def _side(self, scale: int | None) -> int:
-        return self.clip.grid * scale if scale else self.clip.image_size
+        return self.fine_grid(self.config.map_scale)
 
     @property
     def adapts_to_name(self) -> bool:
@@ -164,7 +159,7 @@ class Apt(FewShotLearner):
             objects=self.objects(clean),
             clean=clean,
             encode=lambda pictures: self.tokens(support.encode(pictures)),
-            side=self._side(config.loss_scale),
+            side=self.fine_grid(config.loss_scale)[0],
             noise=config.feature_noise if config.noise_space == "feature" else None,
         )
         return Rounds(

@@ -58,8 +58,8 @@ class Config(Block):
     """Anomalies on the object only; without, anywhere."""
     object_gap: float = Field(default=0.1, ge=0, le=1)
     """Least difference in mean object probability between object and rest; below it, the picture is a texture."""
-    local: Literal["window", "vanilla", "vv"] = "window"
-    """Patch features: attention to near patches only, the last layer as it is, or V-V attention."""
+    local: Literal["window", "vanilla", "vv"] = "vv"
+    """Patch features: V-V attention, attention to near patches only, or the last layer as it is."""
     local_start: int | None = Field(default=None, ge=0)
     """First image block (from 0) of the window or V-V stream. null = the second half of the blocks."""
     local_radius: int | None = Field(default=1, ge=0)

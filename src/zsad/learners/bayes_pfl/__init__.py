@@ -103,10 +103,7 @@ class BayesPfl(Learner):
 
     @property
     def map_grid(self) -> tuple[int, int]:
-        """Softmax follows upsampling, so the map is exact at the image's size; `map_scale` k stores k × the grid."""
-        scale = self.config.map_scale
-        side = self.clip.grid * scale if scale else self.clip.image_size
-        return side, side
+        return self.fine_grid(self.config.map_scale)
 
     @property
     def image_top(self) -> dict[str, float] | None:

@@ -3,8 +3,30 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from pydantic import Field
 
-from zsad.learners.base import Sample
+from zsad.learners.base import Learner, LearnerConfig, Sample
+
+
+class MosaicConfig(LearnerConfig):
+    """What can be set where a training may see mosaics; off by default."""
+
+    augmented_views: int = Field(default=0, ge=0)
+    """Views of each source picture, encoded once; an epoch draws one. 0 = the pictures as they are."""
+    mosaic: float = Field(default=0.0, ge=0, le=1)
+    """Share of views that join four anomalous pictures of the category; the others are the picture as it is."""
+
+
+class MosaicLearner(Learner):
+    """A learner whose views are mosaics or the picture itself."""
+
+    @property
+    def views(self) -> int:
+        return self.config.augmented_views
+
+    def view(self, sample: Sample, anomalous: Sequence[Callable[[], Sample]], generator: np.random.Generator) -> Sample:
+        joined = anomalous and generator.random() < self.config.mosaic
+        return mosaic(anomalous, generator) if joined else sample
 
 
 def mosaic(read: Sequence[Callable[[], Sample]], generator: np.random.Generator) -> Sample:
