@@ -26,6 +26,11 @@ TINY = {
 SIDE = 72  # 9 x 9 patches: not the native 6 x 6, so that the position embedding is resized
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: some tests wait, for a server or a time-out, and a core would wait with them."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+
+
 def shipped(name: str) -> str:
     """A file as it is committed: a profile that was applied to this checkout does not matter to tests of what ships."""
     command = ["git", "show", f"HEAD:{name}"]
