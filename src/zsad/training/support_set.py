@@ -1,6 +1,6 @@
 """Which normal pictures a few-shot configuration is adapted to: drawn from the target's `train` split by seed.
 
-The draw depends on the seed and the category's file names alone. So every method gets the same pictures, and those of
+And which ones of a source stand beside the pictures that a comparing learner trains on. The draw depends on the seed and the category's file names alone. So every method gets the same pictures, and those of
 fewer shots are the first of those of more.
 """
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from zsad.common.errors import UserError
 from zsad.common.seeding import derive_seed
 from zsad.datasets.manifest import Manifest, Row
 
@@ -26,6 +27,19 @@ class Supports:
     def paths(self) -> dict[str, dict[str, list[str]]]:
         """Paths below the set's root, by seed and category."""
         return {str(s): {c: [row.path for row in rows] for c, rows in own.items()} for s, own in self.by_seed.items()}
+
+
+def draw_references(manifest: Manifest, count: int) -> Drawn:
+    """At most `count` normal training pictures of every category of a source, for learners that compare with them."""
+    tested = {row.pixel_hash for row in manifest.test}
+    categories = sorted({row.category for row in manifest.trainable})
+    drawn = {category: _draw(_pool(manifest, category, tested), category, count, 0) for category in categories}
+    if missing := [category for category, rows in drawn.items() if not rows]:
+        raise UserError(
+            f"{manifest.root}: {', '.join(missing)}: the learner compares with normal training pictures of each category,"
+            f" and there are none; add some to the split `train`, or name another set under `sources`"
+        )
+    return drawn
 
 
 def draw_supports(manifest: Manifest, shots: int, seeds: list[int]) -> Supports:

@@ -74,7 +74,7 @@ def _train(setup: Setup, manifest: Manifest, seeds: list[int], report: Report) -
 def _trainer(setup: Setup, manifest: Manifest, scratch: Path, report: Report) -> Trainer:
     """The source with its frozen features, ready to train on."""
     params, configuration, learner = setup.params, setup.configuration, setup.learner()
-    data = SourceData(manifest, setup.clip, scratch / "features", learner.views, learner.view)
+    data = SourceData(manifest, setup.clip, scratch / "features", learner.views, learner.view, learner.references)
     resize_first = configuration.protocol == "paper"
     data.encode(learner.training_spec, params.batch_size, params.precision, resize_first)
     return Trainer(data, scratch, params.deterministic, report, configuration.where)

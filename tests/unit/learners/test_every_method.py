@@ -86,7 +86,7 @@ def test_methods_that_read_the_class_name_score_by_it(clip, build, pictures, met
 
 @pytest.mark.parametrize("method", TRAINED)
 def test_every_parameter_learns_and_clip_does_not(clip, build, pictures, make_batch, method):
-    learner = build(method)
+    learner = build(method).train()
     features = clip.image.encode(pictures, learner.training_spec)
     torch.manual_seed(0)
     for phase in learner.phases():
