@@ -115,9 +115,8 @@ def pictures() -> Tensor:
 
 @pytest.fixture(scope="session")
 def build(clip: Any) -> Callable[..., Any]:
-    """build(method, clip=the small one, protocol="strict", seed=1, shots=0, **settings) → a learner, ready to score.
-
-    Its parameters are seeded.
+    """build(method, clip=the small one, protocol="strict", seed=1, shots=0, **settings) → a learner with seeded
+    parameters.
     """
     from zsad.learners.lookup import build_config, learner_class
 
@@ -128,7 +127,7 @@ def build(clip: Any) -> Callable[..., Any]:
         learner = learner_class(method)(build_config(method, settings, "learners.x"), clip, protocol, **own)
         values = seeded_values({name: value.shape for name, value in learner.state_dict().items()}, seed)
         learner.load_state_dict(values)
-        return learner.eval()
+        return learner
 
     return partial(make, clip=clip)
 

@@ -64,7 +64,6 @@ def run_steps() -> Callable[..., Steps]:
     def run(
         learner: Any, batches: list[Batch], before: Callable[[int], None] = lambda step: None, stage: int = 0
     ) -> Steps:
-        learner.train()
         phase = learner.phases()[stage]
         optimizer = loop.make_adam(phase, learner.config.betas)
         trained = {parameter for group in phase.groups for parameter in group["params"]}

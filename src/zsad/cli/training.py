@@ -7,7 +7,7 @@ from zsad.cli.parsing import Commands, add_command, stage_params
 
 IMPORT_HELP = """Check a checkpoint of the authors' own code and write it to data/imported as one of ours.
 
-METHOD: ada_clip, anomalyclip, april_gan, bayes_pfl, cops, faprompt. Every tensor is checked by name and shape. Files of
+METHOD: ada_clip, adapt_clip, anomalyclip, april_gan, bayes_pfl, cops, faprompt. Every tensor is checked by name and shape. Files of
 anomalyclip and faprompt also hold token embeddings, which are compared with the backbone's; those of the others hold
 none, so another CLIP of the same widths goes unnoticed. The result works at once:
 zsad predict data/imported/X.safetensors PICTURES. In params.yaml, `imported: data/imported/X.safetensors` puts it in a

@@ -18,7 +18,6 @@ class FeatureSpec:
     cls: bool = False
     cls_post: bool = False
     vv_start: int | None = None
-    vv_layers: tuple[int, ...] = ()  # blocks (from 1) after which the V-V stream is kept; () = after the last
     layers: tuple[int, ...] = ()
     tokens: bool = False
     windows: tuple[int, ...] = ()
@@ -26,6 +25,7 @@ class FeatureSpec:
     bgr: bool = False  # the pictures go in with red and blue exchanged
     local: Locality | None = None
     entry: int | None = None  # number of blocks already run: for a learner that goes on from there by itself
+    vv_layers: tuple[int, ...] = ()  # blocks (from 1) after which the V-V stream is kept; () = after the last
 
     def reads_last_patches(self, blocks: int) -> bool:
         """Whether anything but the class token is read of what the last of `blocks` blocks gives."""

@@ -11,7 +11,7 @@ Official code: gaobb/AdaptCLIP (354d9e3); names are its state dict's. Deviations
 Shapes: B images, k shots, L layers, N = g² patches, D joint width, S image side in pixels.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
@@ -26,7 +26,7 @@ from zsad.learners.adapt_clip.adapters import (
     TextualAdapter,
     VisualAdapter,
     nearest,
-    statistics_of,
+    running_statistics,
     unit_patches,
 )
 from zsad.learners.adapt_clip.config import Config
@@ -133,10 +133,13 @@ class AdaptClip(FewShotLearner):
         return self.as_map(patches_BND.transpose(1, 2))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        """Cross entropy of the image + focal + Dice + Dice of the map, of each adapter and each layer compared."""
+        """Cross entropy of the image + focal + Dice + Dice of the map, of each adapter and each layer compared.
+
+        A picture that is alone in its batch has no statistics of its own for the batch norms.
+        """
         assert batch.references is not None  # what `references` is for
         memory = [unit_patches(batch.references.stream(layer)).unbind() for layer in self.layers]
-        with statistics_of(self, len(batch.labels)):
+        with running_statistics(self, len(batch.labels) == 1):
             seen = {"visual": [self.visual(batch.features)], "textual": [self.textual(batch.features)]}
             seen["compared"] = [views for _, views in self.compared(batch.features, memory)]
         terms = {}
@@ -155,27 +158,36 @@ class AdaptClip(FewShotLearner):
 
     @torch.no_grad()
     def score(self, features: ImageFeatures, names: Sequence[str], target: str = "") -> Scored:
-        views = [self.visual(features), self.textual(features)]
-        images = [image_B.double().sigmoid() for image_B, _ in views]
-        if self.shots:
-            return self._few_shot(features, images, [map_Bgg.double().sigmoid() for _, map_Bgg in views])
-        map_Bgg = mean_log_odds(torch.stack([map_Bgg for _, map_Bgg in views]))
-        peak_B = self._peak(enlarge(map_Bgg.double().sigmoid(), self.clip.image_size))
-        return Scored(torch.stack([*images, peak_B]).mean(0), map_Bgg)
+        with running_statistics(self):
+            return self._few_shot(features) if self.shots else self._zero_shot(features)
 
-    def _few_shot(self, features: ImageFeatures, images: list[Tensor], maps: list[Tensor]) -> Scored:
+    def _zero_shot(self, features: ImageFeatures) -> Scored:
+        """The mean of both adapters, and of the map's peak."""
+        images, maps = zip(self.visual(features), self.textual(features), strict=True)
+        map_Bgg = mean_log_odds(torch.stack(maps))
+        peak_B = self._peak(enlarge(map_Bgg.double().sigmoid(), self.clip.image_size))
+        return Scored(torch.stack([*_probabilities(images), peak_B]).mean(0), map_Bgg)
+
+    def _few_shot(self, features: ImageFeatures) -> Scored:
         """The mean of three adapters, and its harmonic mean with the distance to the memory or the map's peak."""
-        layers = list(self.compared(features, [[own] * len(features.cls) for own in self.memory]))
-        distances = [d_Bgg for d_Bgg, _ in layers]
-        images.append(torch.stack([image_B.double().sigmoid() for _, (image_B, _) in layers]).mean(0))
-        maps.append(torch.stack([map_Bhw.double().sigmoid() for _, (_, map_Bhw) in layers]).mean(0))
+        memory = [[own_MD] * len(features.cls) for own_MD in self.memory]
+        distances, views = zip(*self.compared(features, memory), strict=True)
+        layers = (torch.stack(_probabilities(values)).mean(0) for values in zip(*views, strict=True))
+        (image_B, compared_Bhw), both = layers, (self.visual(features), self.textual(features))
+        images, maps = (_probabilities(values) for values in zip(*both, strict=True))
+        maps = [*maps, compared_Bhw]
         full_BSS, side = _fused(maps, distances, self.clip.image_size), self.map_grid[0]
-        score_B = harmonic_mean(torch.stack([torch.stack(images).mean(0), self._peak(full_BSS)]))
+        score_B = harmonic_mean(torch.stack([torch.stack([*images, image_B]).mean(0), self._peak(full_BSS)]))
         stored = full_BSS if side == self.clip.image_size else _fused(maps, distances, side)
         return Scored(score_B, torch.logit(stored, eps=TINY))
 
     def _peak(self, full_BSS: Tensor) -> Tensor:
         return peak(full_BSS, self.config.sigma * self.clip.image_size / PAPER_SIDE).clamp(0, 1)
+
+
+def _probabilities(logits: Iterable[Tensor]) -> list[Tensor]:
+    """Float64."""
+    return [values.double().sigmoid() for values in logits]
 
 
 def _fused(maps: Sequence[Tensor], distances: Sequence[Tensor], side: int) -> Tensor:

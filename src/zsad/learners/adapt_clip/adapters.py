@@ -114,9 +114,9 @@ def unit_patches(stream_BTD: Tensor) -> Tensor:
 
 
 @contextmanager
-def statistics_of(module: nn.Module, images: int) -> Iterator[None]:
-    """Batch norm as the module's mode has it; a picture that is alone in a batch reads the running statistics."""
+def running_statistics(module: nn.Module, wanted: bool = True) -> Iterator[None]:
+    """Where `wanted`, batch norm reads its running statistics inside, whatever the module's mode."""
     training = module.training
-    module.train(training and images > 1)
+    module.train(training and not wanted)
     yield
     module.train(training)

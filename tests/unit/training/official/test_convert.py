@@ -56,7 +56,7 @@ def test_the_imported_learner_scores_as_one_with_the_same_tensors(save: Save, pi
     file = save(method)
     state, clip = unpacked(method, torch.load(file, weights_only=True)), towers(method)
     wanted = learner_class(method)(build_config(method, _mapping(method).SETTINGS, "x"), clip)
-    wanted.eval().draw(torch.Generator().manual_seed(derive_seed("draws", 0)))
+    wanted.draw(torch.Generator().manual_seed(derive_seed("draws", 0)))
     with torch.no_grad():
         for name, value in [*wanted.named_parameters(), *wanted.named_buffers()]:
             if name in state and not name.startswith(wanted.training_only):
