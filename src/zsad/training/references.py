@@ -10,10 +10,11 @@ import torch
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures, encode_images
 from zsad.clip.inputs import iterate_images
+from zsad.common.errors import UserError
 from zsad.common.progress import progress
 from zsad.datasets.manifest import Manifest, Row
+from zsad.training.normal_pictures import draw, pool
 from zsad.training.stored_features import StoredFeatures
-from zsad.training.support_set import draw_references
 
 
 class References:
@@ -39,3 +40,15 @@ class References:
         """Features of one normal picture of each row's category (torch's generator)."""
         pools = [self.places[row.category] for row in rows]
         return self.features.get([pool[int(torch.randint(len(pool), ()))] for pool in pools], self.clip.device)
+
+
+def draw_references(manifest: Manifest, count: int) -> dict[str, list[Row]]:
+    """At most `count` normal training pictures of every category of a source, for learners that compare with them."""
+    categories = sorted({row.category for row in manifest.trainable})
+    drawn = {category: draw(pool(manifest, category), category, count, 0) for category in categories}
+    if missing := [category for category, rows in drawn.items() if not rows]:
+        raise UserError(
+            f"{manifest.root}: {', '.join(missing)}: the learner compares with normal training pictures of each category,"
+            f" and there are none; add some to the split `train`, or name another set under `sources`"
+        )
+    return drawn

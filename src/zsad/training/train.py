@@ -32,7 +32,7 @@ def train(params: Params, key: str, source: str, report: Report, seeds: Sequence
     check_settings(params)
     configuration = params.configuration(key)
     if configuration.shots:
-        raise UserError(f"{key}: is a few-shot configuration, which has no source; run `zsad adapt {key} DATASET`")
+        raise UserError(f"{key}: is a few-shot configuration, which is not trained on a source; run `zsad adapt {key}`")
     here, chosen = configuration.on(source), list(seeds or params.seeds)
     if here.unused:
         write_unused(Record(key, source, configuration.hash(params), here.unused))
