@@ -14,12 +14,13 @@ from zsad.common.progress import log
 from zsad.common.seeding import derive_seed, seed_everything
 from zsad.config.configuration import Configuration
 from zsad.config.params import Params
-from zsad.datasets.manifest import Manifest, load_manifest
+from zsad.datasets.manifest import Manifest, Row, load_manifest
 from zsad.learners.lookup import check_settings, learner_class
 from zsad.training.cell import Cell, Report, only_one, scratch_of
 from zsad.training.features import SourceData
 from zsad.training.loop import Trainer
 from zsad.training.official.reuse import copy_imported
+from zsad.training.references import draw_references
 from zsad.training.record import Record, write_unused
 from zsad.training.setup import Setup, set_up
 
@@ -57,7 +58,7 @@ def _check_labels(configuration: Configuration, manifest: Manifest) -> None:
 def _train(setup: Setup, manifest: Manifest, seeds: list[int], report: Report) -> None:
     trained, pictures = setup.method.trained, manifest.trainable
     record = setup.record(manifest, seeds if trained else seeds[:1], trained=trained)
-    cell = Cell(record, report, pictures if trained else ())
+    cell = Cell(record, report, _seen(setup, manifest) if trained else ())
     cell.announce(len(pictures))
     deterministic = setup.params.deterministic
     with scratch_of(record, "train") as scratch, cell.checkpoints() as save:
@@ -69,6 +70,13 @@ def _train(setup: Setup, manifest: Manifest, seeds: list[int], report: Report) -
                 trainer.fit(learner, seed)
             learner.draw(torch.Generator().manual_seed(derive_seed("draws", seed)))
             save(seed, learner)
+
+
+def _seen(setup: Setup, manifest: Manifest) -> list[Row]:
+    """The pictures that are learned from: those trained on, and the normal ones that they are compared with."""
+    pool = setup.learner().references
+    drawn = draw_references(manifest, pool) if pool else {}
+    return [*manifest.trainable, *(row for rows in drawn.values() for row in rows)]
 
 
 def _trainer(setup: Setup, manifest: Manifest, scratch: Path, report: Report) -> Trainer:

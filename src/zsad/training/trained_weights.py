@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from zsad.common.errors import UserError
-from zsad.common.io import read_tensors
+from zsad.common.io import read_json, read_tensors
 from zsad.config.configuration import Configuration
 from zsad.config.params import Params
+from zsad.datasets.leaks import PICTURES
 from zsad.datasets.manifest import Row, load_manifest
 from zsad.learners.base import Learner
 from zsad.training.record import Record, read_record
@@ -21,8 +22,9 @@ class TrainedWeights:
 
     @property
     def seen(self) -> Sequence[Row]:
-        """The pictures that it was trained on. Those of the support are never tested (support_set.py)."""
-        return load_manifest(self.record.source).trainable
+        """The pictures that it was trained on. Those of the support are never tested (normal_pictures.py)."""
+        seen = read_json(self.record.directory / PICTURES)["pictures"]
+        return [row for row in load_manifest(self.record.source).rows if row.path in seen]
 
     @property
     def told(self) -> dict[str, Any]:
