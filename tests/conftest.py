@@ -43,9 +43,7 @@ def seeded_values(shapes: Mapping[str, Any], seed: int) -> dict[str, Tensor]:
         value = np.random.RandomState([seed, zlib.crc32(name.encode())]).standard_normal(shape).astype(np.float32)
         if name.endswith("logit_scale"):
             value = np.float32(np.log(20.0)) + 0 * value
-        elif "ln_" in name and name.endswith("weight"):
-            value = 1 + 0.1 * value
-        elif name.endswith("running_var"):
+        elif ("ln_" in name and name.endswith("weight")) or name.endswith("running_var"):
             value = 1 + 0.1 * value
         elif name.endswith("weight") and len(shape) == 4:
             value *= (shape[1] * shape[2] * shape[3]) ** -0.5
@@ -120,9 +118,7 @@ def build(clip: Any) -> Callable[..., Any]:
     """
     from zsad.learners.lookup import build_config, learner_class
 
-    def make(
-        method: str, clip: Any, protocol: str = "strict", seed: int = 1, shots: int = 0, **settings: Any
-    ) -> Any:
+    def make(method: str, clip: Any, protocol: str = "strict", seed: int = 1, shots: int = 0, **settings: Any) -> Any:
         own = {"shots": shots} if shots else {}
         learner = learner_class(method)(build_config(method, settings, "learners.x"), clip, protocol, **own)
         values = seeded_values({name: value.shape for name, value in learner.state_dict().items()}, seed)

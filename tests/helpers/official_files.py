@@ -145,7 +145,7 @@ SHAPES: dict[str, Callable[..., Shapes]] = {
 def prompt_ids(method: str, abnormal_tokens: int = 2) -> dict[str, list[int]]:
     """Token ids of a method's prompts up to EOT, by polarity."""
     if method == "adapt_clip":
-        return dict.fromkeys(("pos", "neg"), [SOT, *[X] * 12, STOP, EOT])
+        return {polarity: [SOT, *[X] * 12, STOP, EOT] for polarity in ("pos", "neg")}
     if method == "anomalyclip":
         return {
             "pos": [SOT, *[X] * 12, OBJECT, STOP, EOT],

@@ -46,7 +46,7 @@ STORED_SCORE = Tolerance("score of stored maps", 1500)
 LOSS = Tolerance("loss", 100)
 # Products of as many factors as forward and back have layers. Measured 37.5.
 GRADIENT = Tolerance("gradient", 150)
-# Batch norm over four pictures takes means away: what is left of a gradient is a difference of like terms. Measured 158.
+# Batch norm over four pictures takes means away: what is left of a gradient is a difference. Measured 158.
 NORM_GRADIENT = Tolerance("gradient through batch norm", 640)
 # Prompts that depend on the picture, rounded through half precision: where an error of rounding crosses a border of
 # it, it comes out as one step of half precision, 8,192 units of one entry of 640. Measured 159, of maps and scores 87.

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from safetensors.torch import load_file
 
 from tests.conftest import SIDE
@@ -61,14 +60,17 @@ def test_losses_gradients_and_three_optimiser_steps(
 ) -> None:
     learner = make()
     steps = run_steps(learner, [make_batch(features, range(4 * step, 4 * step + 4)) for step in range(3)])
-    for layer in range(4):  # a shift of all patches alike: a batch norm further on takes it away, but at the border
-        weight, bias = (f"train_grad.pq_learner.sharebn.{layer}.{name}" for name in ("weight", "bias"))
-        gradient = steps.gradients.pop(bias.removeprefix("train_grad."))
-        check(bias, sample(gradient), GOLDEN[bias], NORM_GRADIENT, beside=GOLDEN[weight])
+    # A shift of all patches alike: a batch norm further on takes it away, but at the border.
+    shifts = {name: steps.gradients.pop(f"pq_learner.{name}.bias") for name in (f"sharebn.{i}" for i in range(4))}
     steps.check(GOLDEN, "train")
+    for name, gradient in shifts.items():
+        weight, bias = (GOLDEN[f"train_grad.pq_learner.{name}.{kind}"] for kind in ("weight", "bias"))
+        check(f"gradient of {name}.bias", sample(gradient), bias, NORM_GRADIENT, beside=weight)
 
 
-def test_running_statistics_after_a_step(make: Callable[..., Any], features: Any, make_batch: Callable[..., Any]) -> None:
+def test_running_statistics_after_a_step(
+    make: Callable[..., Any], features: Any, make_batch: Callable[..., Any]
+) -> None:
     """Of all layers in turn where they share a network."""
     learner = make().train()
     learner.loss(make_batch(features, range(4)))

@@ -67,5 +67,6 @@ def check_ensembles(params: "Params", shown: str) -> None:
             if member not in params.configurations:
                 known = names(params.configurations)
                 raise UserError(
-                    f"{where}.of: {member!r} is under none of `learners`, `few_shot` and `few_shot_of`; there are: {known}"
+                    f"{where}.of: {member!r} is under none of `learners`, `few_shot` and `few_shot_of`; there are:"
+                    f" {known}"
                 )

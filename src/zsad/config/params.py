@@ -80,7 +80,7 @@ class Params(Block):
         return lookup(self.backbones, key, "backbones")
 
     def configuration(self, key: str) -> Configuration:
-        """The configuration `learners.<key>`, `few_shot.<key>` or `few_shot_of.<key>`, its method and backbone resolved."""
+        """The block `learners.<key>`, `few_shot.<key>` or `few_shot_of.<key>`, its method and backbone resolved."""
         if key in self.ensembles:
             raise UserError(
                 f"params.yaml: ensembles.{key}: has no model of its own, it is a mean of predictions; name one of"
@@ -158,10 +158,9 @@ def load_params(path: Path = PARAMS_FILE, shown_as: Path | None = None) -> Param
 
 def _check_names(params: Params, shown: str) -> None:
     """Results go by key, and registered models by key or, adapted to a dataset, by `<key>__<dataset>`."""
-    blocks = {"learners": params.learners, "few_shot": params.few_shot, "few_shot_of": params.few_shot_of}
     first: dict[str, str] = {}
-    for name, block in blocks.items():
-        for key in block:
+    for name in ("learners", "few_shot", "few_shot_of"):
+        for key in getattr(params, name):
             if key in first:
                 raise UserError(f"{shown}: {name}.{key}: stands under `{first[key]}` as well; rename one of them")
             first[key] = name
@@ -175,5 +174,6 @@ def _check_forms(params: Params, shown: str) -> None:
     for key, form in params.few_shot_of.items():
         if form.of not in params.learners:
             raise UserError(
-                f"{shown}: few_shot_of.{key}.of: {form.of!r} is not under `learners`; there are: {names(params.learners)}"
+                f"{shown}: few_shot_of.{key}.of: {form.of!r} is not under `learners`; there are:"
+                f" {names(params.learners)}"
             )

@@ -1,7 +1,7 @@
 """`zsad profile apply`: an overlay on params.yaml that keeps its comments.
 
-The maps that say *what* runs (`datasets`, `sources`, `learners`, `few_shot`, `few_shot_of`, `ensembles`) are replaced whole.
-All else is merged.
+The maps that say *what* runs (`datasets`, `sources`, `learners`, `few_shot`, `few_shot_of`, `ensembles`) are replaced
+whole. All else is merged.
 """
 
 from pathlib import Path

@@ -46,7 +46,7 @@ class LearnerConfig(Block):
 class Batch:
     """Training images: frozen features, masks [B, S, S] in {0, 1}, labels [B] in {0, 1}, prompt names.
 
-    references: features of a normal picture of each image's category, for a learner that compares (`Learner.references`).
+    references: features of a normal picture of each image's category, for a learner that compares.
     """
 
     features: ImageFeatures

@@ -35,8 +35,8 @@ from zsad.training.cell import Cell, Report, only_one, scratch_of
 from zsad.training.checks import check_clip_unchanged, check_finite, clip_sums
 from zsad.training.record import Record, write_unused
 from zsad.training.setup import Setup, set_up
+from zsad.training.source_weights import SourceWeights, source_weights
 from zsad.training.support_set import Supports, draw_supports
-from zsad.training.trained_weights import TrainedWeights, trained_weights
 
 
 def adapt(params: Params, key: str, dataset: str, report: Report, seeds: Sequence[int] | None = None) -> bool:
@@ -56,7 +56,7 @@ def adapt(params: Params, key: str, dataset: str, report: Report, seeds: Sequenc
         log(f"{key} on {dataset}: nothing to adapt to: {reason}")
         return False
     with only_one("adapt", key, dataset):
-        weights = trained_weights(params, configuration, dataset) if configuration.of else None
+        weights = source_weights(params, configuration, dataset) if configuration.of else None
         settings = weights.record.settings if weights else configuration.settings
         _adapt(set_up(params, configuration, settings), manifest, supports, report, weights)
     return True
@@ -71,9 +71,7 @@ def _why_not(params: Params, configuration: Configuration, dataset: str, support
     return None
 
 
-def _adapt(
-    setup: Setup, manifest: Manifest, supports: Supports, report: Report, weights: TrainedWeights | None
-) -> None:
+def _adapt(setup: Setup, manifest: Manifest, supports: Supports, report: Report, weights: SourceWeights | None) -> None:
     record = setup.record(
         manifest,
         list(supports.by_seed),
@@ -91,7 +89,9 @@ def _adapt(
             for naming, other in under_other_names(manifest, setup.params.class_names):
                 again = draw_supports(other, setup.configuration.shots, list(record.seeds))  # the same pictures
                 own = scratch / naming / content_hash([row.prompt_name for row in other.test])
-                _fit_all(_Adaptation(setup, other, own, _unheard, weights), again, partial(save, folder=f"{FOLDER}/{naming}"))
+                _fit_all(
+                    _Adaptation(setup, other, own, _unheard, weights), again, partial(save, folder=f"{FOLDER}/{naming}")
+                )
 
 
 def _unheard(event: str, **fields: Any) -> None:
@@ -116,7 +116,7 @@ class _Adaptation:
     manifest: Manifest
     scratch: Path
     report: Report
-    weights: TrainedWeights | None
+    weights: SourceWeights | None
     frozen: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -48,7 +48,7 @@ def draw_references(manifest: Manifest, count: int) -> dict[str, list[Row]]:
     drawn = {category: draw(pool(manifest, category), category, count, 0) for category in categories}
     if missing := [category for category, rows in drawn.items() if not rows]:
         raise UserError(
-            f"{manifest.root}: {', '.join(missing)}: the learner compares with normal training pictures of each category,"
-            f" and there are none; add some to the split `train`, or name another set under `sources`"
+            f"{manifest.root}: {', '.join(missing)}: the learner compares with normal training pictures of each"
+            " category, and there are none; add some to the split `train`, or name another set under `sources`"
         )
     return drawn

@@ -20,8 +20,8 @@ from zsad.training.cell import Cell, Report, only_one, scratch_of
 from zsad.training.features import SourceData
 from zsad.training.loop import Trainer
 from zsad.training.official.reuse import copy_imported
-from zsad.training.references import draw_references
 from zsad.training.record import Record, write_unused
+from zsad.training.references import draw_references
 from zsad.training.setup import Setup, set_up
 
 

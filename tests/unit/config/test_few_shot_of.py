@@ -61,7 +61,10 @@ def test_without_forms_no_hash_changes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("block", "complaint"),
     [
-        ({"of": "adapt_clp", "shots": 1}, "few_shot_of.x.of: 'adapt_clp' is not under `learners`; there are: adapt_clip"),
+        (
+            {"of": "adapt_clp", "shots": 1},
+            "few_shot_of.x.of: 'adapt_clp' is not under `learners`; there are: adapt_clip",
+        ),
         ({"of": "apt_2shot", "shots": 1}, "few_shot_of.x.of: 'apt_2shot' is not under `learners`"),
         ({"of": "adapt_clip", "shots": 0}, "few_shot_of.x.shots: Input should be greater than or equal to 1"),
         ({"of": "adapt_clip"}, "few_shot_of.x.shots: required, but not given"),

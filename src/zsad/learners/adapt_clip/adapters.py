@@ -52,8 +52,8 @@ class VisualAdapter(nn.Module):
 class ComparingAdapter(nn.Module):
     """PQA, the prompt-query adapter: a picture's patches beside their nearest normal ones, layer by layer.
 
-    Every layer has a batch norm of its own. What follows is one network for all of them: the official code puts the same
-    module into its list once a layer, so its running statistics are of all layers.
+    Every layer has a batch norm of its own. What follows is one network for all of them: the official code puts the
+    same module into its list once a layer, so its running statistics are of all layers.
     """
 
     def __init__(self, layers: int, width: int, hidden: int, top: int, context: bool) -> None:

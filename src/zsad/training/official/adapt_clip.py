@@ -5,6 +5,8 @@ The comparing adapter's two networks stand in the file once a layer, though they
 
 from typing import Any
 
+from torch import Tensor
+
 from zsad.learners.base import Learner
 from zsad.training.official.contents import Contents, prompts, stored
 
@@ -16,7 +18,7 @@ SETTINGS: dict[str, Any] = {}
 def layout(learner: Learner) -> Contents:
     """Parameters and running statistics under our names, repeats of the shared networks, buffers of the prompts."""
     trained, length = stored(learner), learner.config.context_length
-    frozen = {}
+    frozen: dict[str, Tensor] = {}
     for polarity in ("pos", "neg"):
         buffers = prompts(learner.clip.text, polarity, [" ".join(["X"] * length) + "."], length)
         frozen |= {f"textual_learner.{name}": value for name, value in buffers.items()}

@@ -212,7 +212,9 @@ def read_official(file: Path, top: str | tuple[str, ...]) -> dict[str, Tensor]:
     state = _below(content, top, file)
     others = [str(name) for name, value in state.items() if not isinstance(name, str) or not _is_plain(value)]
     if others:
-        raise UserError(f"{file}: {top if isinstance(top, str) else 'it'} holds what is no plain tensor: {', '.join(others)}")
+        raise UserError(
+            f"{file}: {top if isinstance(top, str) else 'it'} holds what is no plain tensor: {', '.join(others)}"
+        )
     return state
 
 

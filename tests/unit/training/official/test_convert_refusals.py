@@ -149,7 +149,10 @@ def test_a_truncated_file(save: Save) -> None:
 @pytest.mark.parametrize(
     ("command", "complaint"),
     [
-        ("import copz official.pth", "copz: no official checkpoints of it are known; there are: ada_clip, adapt_clip, a"),
+        (
+            "import copz official.pth",
+            "copz: no official checkpoints of it are known; there are: ada_clip, adapt_clip, a",
+        ),
         ("import clip_zero official.pth", "clip_zero: no official checkpoints"),
         ("import cops nothing.pth", "nothing.pth: no such file"),
         ("import cops data", "data: no such file"),
@@ -193,7 +196,9 @@ def test_help_names_every_method(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(method in told for method in importable())
 
 
-@pytest.mark.parametrize("content", [{"pq_learner": {}}, {"textual_learner": {}, "visual_learner": {}, "pq_learner": 1}])
+@pytest.mark.parametrize(
+    "content", [{"pq_learner": {}}, {"textual_learner": {}, "visual_learner": {}, "pq_learner": 1}]
+)
 def test_a_file_without_all_adapters_is_refused(place: Path, content: Any) -> None:
     torch.save(content, "official.pth")
     message = refusal("adapt_clip", "official.pth")

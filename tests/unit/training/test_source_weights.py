@@ -20,8 +20,8 @@ from zsad.inference.stored import PREDICTIONS, Predictions
 from zsad.training import checkpoint
 from zsad.training.adapt import adapt
 from zsad.training.record import read_record
+from zsad.training.source_weights import source_weights
 from zsad.training.train import train
-from zsad.training.trained_weights import trained_weights
 
 SIDE = 48
 FORM = Path("data/checkpoints/few")
@@ -33,7 +33,7 @@ def unheard(event: str, **fields: Any) -> None:
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: Any, backbone: Callable[..., Path]) -> Path:
-    """A source and a target of one category each, with two normal training pictures; `mine` is trained, `few` adapted."""
+    """A source and a target of a category with two normal training pictures; `mine` is trained, `few` adapted."""
     folder: Path = tmp_path_factory.mktemp("form")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
@@ -128,7 +128,7 @@ def test_too_few_pictures_are_told_as_of_any_few_shot_method() -> None:
 
 
 def test_one_seed_of_official_weights_serves_all() -> None:
-    one = trained_weights(params(), params().configuration("few"), "target")
+    one = source_weights(params(), params().configuration("few"), "target")
     (told := dict(one.record.__dict__))["seeds"] = [1]
     only = type(one)(type(one.record)(**told))
     tensors = load_file(FORM / "target/seed_1.safetensors")

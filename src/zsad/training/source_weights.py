@@ -15,7 +15,7 @@ from zsad.training.record import Record, read_record
 
 
 @dataclass(frozen=True)
-class TrainedWeights:
+class SourceWeights:
     """Checkpoints of the learner, a file a seed; official weights, which were imported, are one for all seeds."""
 
     record: Record
@@ -40,8 +40,9 @@ class TrainedWeights:
         learner.restore({**learner.checkpoint(), **read_tensors(path)[0]}, path)
 
 
-def trained_weights(params: Params, configuration: Configuration, dataset: str) -> TrainedWeights:
+def source_weights(params: Params, configuration: Configuration, dataset: str) -> SourceWeights:
     """Those that serve `dataset`, as `zsad train` left them."""
     of, source = configuration.of, configuration.auxiliary(params, dataset)
-    assert of and source  # of a few-shot form
-    return TrainedWeights(read_record(of, source))
+    assert of
+    assert source  # of a few-shot form
+    return SourceWeights(read_record(of, source))
