@@ -82,10 +82,7 @@ class AdaptClip(FewShotLearner):
     @property
     def map_grid(self) -> tuple[int, int]:
         """Means of patch maps are exact on the grid; the few-shot form's harmonic means follow upsampling."""
-        side = self.clip.grid
-        if self.shots:
-            side = side * self.config.map_scale if self.config.map_scale else self.clip.image_size
-        return side, side
+        return self.fine_grid(self.config.map_scale) if self.shots else super().map_grid
 
     @torch.no_grad()
     def fixed_features(self) -> Tensor:
