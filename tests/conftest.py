@@ -48,9 +48,9 @@ def seeded_values(shapes: Mapping[str, Any], seed: int) -> dict[str, Tensor]:
         value = np.random.RandomState([seed, zlib.crc32(name.encode())]).standard_normal(shape).astype(np.float32)
         if name.endswith("logit_scale"):
             value = np.float32(np.log(20.0)) + 0 * value
-        elif "ln_" in name and name.endswith("weight"):
+        elif ("ln_" in name and name.endswith("weight")) or name.endswith("running_var"):
             value = 1 + 0.1 * value
-        elif name.endswith("conv1.weight"):
+        elif name.endswith("weight") and len(shape) == 4:
             value *= (shape[1] * shape[2] * shape[3]) ** -0.5
         elif name.endswith(("weight", "proj", "projection")) and "embedding" not in name and len(shape) == 2:
             value *= shape[1 if name.endswith("weight") else 0] ** -0.5
@@ -118,11 +118,14 @@ def pictures() -> Tensor:
 
 @pytest.fixture(scope="session")
 def build(clip: Any) -> Callable[..., Any]:
-    """build(method, clip=the small one, protocol="strict", seed=1, **settings) → a learner with seeded parameters."""
+    """build(method, clip=the small one, protocol="strict", seed=1, shots=0, **settings) → a learner with seeded
+    parameters.
+    """
     from zsad.learners.lookup import build_config, learner_class
 
-    def make(method: str, clip: Any, protocol: str = "strict", seed: int = 1, **settings: Any) -> Any:
-        learner = learner_class(method)(build_config(method, settings, "learners.x"), clip, protocol)
+    def make(method: str, clip: Any, protocol: str = "strict", seed: int = 1, shots: int = 0, **settings: Any) -> Any:
+        own = {"shots": shots} if shots else {}
+        learner = learner_class(method)(build_config(method, settings, "learners.x"), clip, protocol, **own)
         values = seeded_values({name: value.shape for name, value in learner.state_dict().items()}, seed)
         learner.load_state_dict(values)
         return learner
@@ -152,13 +155,14 @@ def masks() -> Tensor:
 
 @pytest.fixture(scope="session")
 def make_batch(masks: Tensor) -> Callable[..., Any]:
-    """make_batch(features of all twelve images, indices) → Batch."""
+    """make_batch(features of all twelve images, indices) → Batch; an image's reference is the one two places on."""
     from zsad.learners.base import Batch
 
     def make(features: Any, indices: Sequence[int]) -> Any:
         pick = list(indices)
         part = type(features)({name: value[pick] for name, value in features.tensors.items()})
-        return Batch(part, masks[pick], masks[pick].flatten(1).amax(1).long(), ["object"] * len(pick))
+        labels = masks[pick].flatten(1).amax(1).long()
+        return Batch(part, masks[pick], labels, ["object"] * len(pick), features.select([(i + 2) % 12 for i in pick]))
 
     return make
 

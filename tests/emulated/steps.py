@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 LEARNERS = (
     *("clip_zero", "anomalyclip", "april_gan", "cops", "faprompt", "bayes_pfl"),
-    *("aa_clip", "ada_clip", "promptad", "apt"),
+    *("aa_clip", "ada_clip", "adapt_clip", "promptad", "apt"),
 )
 QUANTITIES = ("features", "losses", "gradients", "parameters", "maps", "heatmaps", "scores")
 STEPS, PICTURES, SHOTS = 3, 6, 2
@@ -144,7 +144,7 @@ def train(learner: "Learner", features: Any) -> dict[str, str]:
 
 
 def batch(features: Any, step: int) -> Any:
-    """Two pictures, the second one with a rectangle of anomaly."""
+    """Two pictures, the second one with a rectangle of anomaly; two others beside them to compare with."""
     import torch
 
     from tests.conftest import SIDE
@@ -152,7 +152,8 @@ def batch(features: Any, step: int) -> Any:
 
     masks = torch.zeros(2, SIDE, SIDE)
     masks[1, 10 + step : 30, 20:45] = 1
-    return Batch(features.select([2 * step, 2 * step + 1]), masks, torch.tensor([0, 1]), ["object"] * 2)
+    beside = features.select([(2 * step + 2) % PICTURES, (2 * step + 3) % PICTURES])
+    return Batch(features.select([2 * step, 2 * step + 1]), masks, torch.tensor([0, 1]), ["object"] * 2, beside)
 
 
 def adapt(learner: Any, pictures: "Tensor") -> dict[str, str]:

@@ -95,3 +95,36 @@ def test_an_ensemble_is_scored_from_predictions_again_when_a_member_changes(repo
     repo.set("ensembles={}")
     assert set(repo.repro()) == {"code", "aggregate", "register"}
     assert "data/ensembles/both" in repo.run("zsad", "leftovers")
+
+
+def test_a_few_shot_form_follows_its_learner_and_its_own_shots(repo: Repo) -> None:
+    """Goes on where the test above ends."""
+    repo.set("learners={clip_zero: {}, adapt_clip: {epochs: 1, references: 2}}", "few_shot={}")
+    repo.repro()
+    repo.set("few_shot_of.adapt_1shot={of: adapt_clip, shots: 1}")
+    own = {"adapt_trained@adapt_1shot", "aggregate", "register"}
+    own |= cells("predict_adapted", ["adapt_1shot"], DATASETS) | cells("score_adapted", ["adapt_1shot"], DATASETS)
+    assert set(repo.repro()) == own | {"code", "backbones"}
+    assert repo.repro() == []
+    assert repo.is_up_to_date()
+    cell = read_json(repo.path / "metrics/cells/adapt_1shot/demo_texture.json")
+    assert (cell["method"], cell["source"], cell["shots"]) == ("adapt_clip", "demo_source", 1)
+    assert cell["mean"]["image_auroc"] is not None
+    on_source = read_json(repo.path / "metrics/cells/adapt_1shot/demo_source.json")
+    assert on_source["reason"] == "adapt_clip is trained on demo_source"
+    assert "adapt_1shot" in (repo.path / "metrics/leaderboard.md").read_text().split("## 1-shot")[1]
+    lines = repo.run("zsad", "models").splitlines()
+    assert [line.split()[0] for line in lines if line.startswith("adapt_1shot")] == ["adapt_1shot__demo_texture"]
+    photos = "data/raw/demo_texture/cork/test/good"
+    repo.run("zsad", "predict", "models:/adapt_1shot__demo_texture@champion", photos, "--category", "cork")
+    repo.run("zsad", "report")
+    assert repo.run("zsad", "leftovers").count("adapt_1shot") == 0
+    repo.set("few_shot_of.adapt_1shot.shots=2")
+    ran = set(repo.repro())
+    assert "adapt_trained@adapt_1shot" in ran
+    assert not {stage for stage in ran if stage.startswith(("train", "predict@"))}
+    repo.set("learners.adapt_clip.lr=0.0005")
+    assert {"train@adapt_clip-demo_source", "adapt_trained@adapt_1shot"} <= set(repo.repro())
+    repo.set("few_shot_of={}")
+    assert not {stage for stage in repo.repro() if "adapt_1shot" in stage}
+    assert "data/checkpoints/adapt_1shot" in repo.run("zsad", "leftovers")

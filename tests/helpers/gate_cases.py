@@ -23,6 +23,7 @@ sources: {}
 datasets: {wood: {path: x}, steel: {path: x}}
 learners: {cops: {}, clip_zero: {}}
 few_shot: {}
+few_shot_of: {}
 ensembles: {}
 gate:
 """

@@ -23,6 +23,7 @@ sources: {{}}
 datasets: {{toy: {{path: x}}}}
 learners: {{cops: {{}}}}
 few_shot: {{}}
+few_shot_of: {{}}
 ensembles: {{}}
 gate:
   cell: {json.dumps(CELL_LIMITS)}

@@ -52,6 +52,7 @@ def write_params(learners: dict[str, Any], **changes: Any) -> Params:
         "datasets": {"source": {"path": "x"}, "target": {"path": "x"}},
         "learners": learners,
         "few_shot": {},
+        "few_shot_of": {},
         "ensembles": {},
         "gate": {"cell": {}, "mean": {}},
     }

@@ -1,5 +1,6 @@
 """Files as the authors' codes save them, with random values: names and shapes are written out by hand here."""
 
+import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -10,8 +11,10 @@ from tests.conftest import seeded_values
 
 Shapes = dict[str, tuple[int, ...]]
 SOT, EOT, X, N, A, OBJECT, DAMAGED, STOP = 49406, 49407, 343, 333, 320, 14115, 13568, 269
-TOP = {
+NORM, COUNTER = ("weight", "bias", "running_mean", "running_var"), "num_batches_tracked"
+TOP: dict[str, str | tuple[str, ...]] = {
     "ada_clip": "clip_model.",  # a flat file, names begin with it
+    "adapt_clip": ("textual_learner", "visual_learner", "pq_learner"),
     "anomalyclip": "prompt_learner",
     "april_gan": "trainable_linearlayer",
     "cops": "prompt_learner",
@@ -103,8 +106,34 @@ def ada_clip(width: int, vision: int, sets: int, layers: int, **_: Any) -> Shape
     return shapes | linear("cls_token_layer.head.0", width, width)
 
 
+def norm(name: str, width: int) -> Shapes:
+    shapes: Shapes = dict.fromkeys((f"{name}.{kind}" for kind in NORM), (width,))
+    return shapes | {f"{name}.{COUNTER}": ()}
+
+
+def adapt_clip(width: int, vision: int, sets: int, layers: int, **_: Any) -> Shapes:
+    shapes: Shapes = {f"textual_learner.ctx_{polarity}": (1, 1, 12, width) for polarity in ("pos", "neg")}
+    for polarity in ("pos", "neg"):
+        shapes |= {f"textual_learner.{name}": s for name, s in prompt_shapes(polarity, 1, 12, width).items()}
+    for name in ("visual_learner.local_adater", "visual_learner.global_adapter"):
+        shapes |= {f"{name}.fc.0.weight": (width // 4, width), f"{name}.fc.3.weight": (width, width // 4)}
+        shapes |= norm(f"{name}.fc.1", width // 4)
+    for i in range(layers):
+        local, whole = f"pq_learner.local_adapter.{i}", f"pq_learner.global_adapter.{i}"
+        shapes |= norm(f"pq_learner.sharebn.{i}", width)
+        shapes |= {f"{local}.0.weight": (128, width, 3, 3), f"{local}.4.weight": (64, 128, 3, 3)}
+        shapes |= {f"{local}.3.weight": (128, 128, 2, 2), f"{local}.3.bias": (128,)}
+        shapes |= {f"{local}.7.weight": (64, 64, 2, 2), f"{local}.7.bias": (64,)}
+        shapes |= {f"{local}.8.weight": (2, 64, 1, 1), f"{local}.8.bias": (2,)}
+        shapes |= norm(f"{local}.1", 128) | norm(f"{local}.5", 64)
+        shapes |= {f"{whole}.0.weight": (128, width), f"{whole}.3.weight": (64, 128), f"{whole}.6.weight": (2, 64)}
+        shapes |= norm(f"{whole}.1", 128) | norm(f"{whole}.4", 64)
+    return shapes
+
+
 SHAPES: dict[str, Callable[..., Shapes]] = {
     "ada_clip": ada_clip,
+    "adapt_clip": adapt_clip,
     "anomalyclip": anomalyclip,
     "april_gan": april_gan,
     "bayes_pfl": bayes_pfl,
@@ -115,6 +144,8 @@ SHAPES: dict[str, Callable[..., Shapes]] = {
 
 def prompt_ids(method: str, abnormal_tokens: int = 2) -> dict[str, list[int]]:
     """Token ids of a method's prompts up to EOT, by polarity."""
+    if method == "adapt_clip":
+        return {polarity: [SOT, *[X] * 12, STOP, EOT] for polarity in ("pos", "neg")}
     if method == "anomalyclip":
         return {
             "pos": [SOT, *[X] * 12, OBJECT, STOP, EOT],
@@ -127,20 +158,23 @@ def prompt_ids(method: str, abnormal_tokens: int = 2) -> dict[str, list[int]]:
 
 
 def same_prompts(state: dict[str, Tensor], method: str, embedding_VC: Tensor, **changes: Any) -> None:
-    """Fill ids and embeddings of the prompts as the code of AnomalyCLIP or FAPrompt does."""
+    """Fill ids and embeddings of the prompts as the code of AnomalyCLIP, AdaptCLIP or FAPrompt does."""
+    top = "textual_learner." if method == "adapt_clip" else ""
     for polarity, ids in prompt_ids(method, **changes).items():
         rows = torch.tensor(ids + [0] * (77 - len(ids)), dtype=torch.int32)
-        count, rest = state[f"token_suffix_{polarity}"].shape[1:3]
-        state[f"tokenized_prompts_{polarity}"] = rows.expand(1, count, -1).clone()
+        count, rest = state[f"{top}token_suffix_{polarity}"].shape[1:3]
+        state[f"{top}tokenized_prompts_{polarity}"] = rows.expand(1, count, -1).clone()
         embedded = embedding_VC[rows.long()].expand(1, count, -1, -1)
-        state[f"token_prefix_{polarity}"] = embedded[:, :, :1].clone()
-        state[f"token_suffix_{polarity}"] = embedded[:, :, 77 - rest :].clone()
+        state[f"{top}token_prefix_{polarity}"] = embedded[:, :, :1].clone()
+        state[f"{top}token_suffix_{polarity}"] = embedded[:, :, 77 - rest :].clone()
 
 
 def repeated(names: Iterable[str]) -> dict[str, str]:
-    """Bayes-PFL: name → name of the tensor whose values it repeats, because modules are shared."""
+    """Bayes-PFL, AdaptCLIP: name → name of the tensor whose values it repeats, because modules are shared."""
     found = {}
     for name in names:
+        if again := re.fullmatch(r"(pq_learner\.(?:local|global)_adapter)\.[1-9](\..+)", name):
+            found[name] = f"{again[1]}.0{again[2]}"
         for place, original in (("PFL_context.", "context_"), ("PFL_normal.", "state_"), ("PFL_abnormal.", "state_")):
             if name.startswith((f"{place}encoder", f"{place}decoder")):
                 found[name] = original + name.removeprefix(place)
@@ -151,7 +185,8 @@ def official(method: str, clip: Any, sets: int, layers: int = 4, seed: int = 3, 
     """Tensors of an official file for this CLIP, by name."""
     width, vision = clip.text.width, clip.image.class_embedding.shape[0]
     state = seeded_values(SHAPES[method](width, vision, sets, layers, **changes), seed)
-    if "tokenized_prompts_pos" in state:
+    state |= {name: torch.tensor(41) for name in state if name.endswith(COUNTER)}
+    if any(name.endswith("tokenized_prompts_pos") for name in state):
         same_prompts(state, method, clip.text.token_embedding, **changes)
     state |= {name: state[original] for name, original in repeated(state).items()}
     return state
@@ -160,12 +195,16 @@ def official(method: str, clip: Any, sets: int, layers: int = 4, seed: int = 3, 
 def packed(method: str, state: dict[str, Any]) -> dict[str, Any]:
     """What the file holds: {top key: tensors by name}, or all names with their beginning."""
     top = TOP[method]
+    if isinstance(top, tuple):
+        return {key: {n.removeprefix(f"{key}."): v for n, v in state.items() if n.startswith(key)} for key in top}
     return {top + name: value for name, value in state.items()} if top.endswith(".") else {top: state}
 
 
 def unpacked(method: str, content: dict[str, Any]) -> dict[str, Any]:
     """The tensors of what a file holds, by name."""
     top = TOP[method]
+    if isinstance(top, tuple):
+        return {f"{key}.{name}": value for key in top for name, value in content[key].items()}
     if top.endswith("."):
         return {name.removeprefix(top): value for name, value in content.items()}
     state: dict[str, Any] = content[top]

@@ -22,6 +22,7 @@ SMALL = (  # every block that decides the pipeline, so that a profile applied to
     "sources={demo_source: {}}",
     f"learners={{{FEW_WORDS}, anomalyclip: {{epochs: 1}}}}",
     "few_shot={}",
+    "few_shot_of={}",
     "ensembles={}",
     "datasets={demo_source: {kind: demo, path: src/zsad/datasets/demo.yaml},"
     " demo_texture: {kind: demo, path: src/zsad/datasets/demo.yaml}}",

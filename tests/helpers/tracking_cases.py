@@ -24,6 +24,7 @@ def write_params(root: Path) -> None:
         "datasets": {name: {"path": "x"} for name in ("demo_source", "demo_texture", "demo_object")},
         "learners": {key: {} for key in KEYS} | {"cops_paper": {"method": "cops", "protocol": "paper"}},
         "few_shot": {},
+        "few_shot_of": {},
         "ensembles": {},
         "gate": {"cell": {}, "mean": {}},
     }

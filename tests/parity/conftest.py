@@ -14,12 +14,20 @@ from tests.parity.closeness import (
     HALF_UPDATE,
     LATER_LOSS,
     LOSS,
+    NORM_GRADIENT,
+    SHIFTED_UPDATE,
     UPDATE,
     check,
     check_update,
 )
 from zsad.learners.base import Batch
 from zsad.training import loop
+
+KINDS = {  # by how names begin
+    "compound": (HALF_GRADIENT, HALF_UPDATE),
+    "pq_learner": (NORM_GRADIENT, SHIFTED_UPDATE),
+    "visual_learner": (NORM_GRADIENT, UPDATE),
+}
 
 
 def sample(values: Tensor) -> Tensor:
@@ -43,7 +51,7 @@ class Steps:
             for name, value in terms.items():
                 check(f"loss {name}, step {i}", value, golden[f"{prefix}_loss_{name}"][i], LATER_LOSS if i else LOSS)
         for name, gradient in self.gradients.items():
-            first, update = (HALF_GRADIENT, HALF_UPDATE) if name.startswith("compound") else (GRADIENT, UPDATE)
+            first, update = next((own for kind, own in KINDS.items() if name.startswith(kind)), (GRADIENT, UPDATE))
             wanted, value = (golden[f"{prefix}_{what}.{name}"] for what in ("grad", "value"))
             check(f"gradient of {name}", sample(gradient), wanted, first)
             check_update(f"value of {name}", sample(self.values[name]), value, wanted, self.rate, update)

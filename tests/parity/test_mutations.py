@@ -15,13 +15,14 @@ from torch import Tensor
 from tests.parity import (
     test_aa_clip,
     test_ada_clip,
+    test_adapt_clip,
     test_anomalyclip,
     test_april_gan,
     test_bayes_pfl,
     test_cops,
     test_faprompt,
 )
-from zsad.learners import aa_clip, ada_clip, anomalyclip, april_gan, bayes_pfl, cops, faprompt
+from zsad.learners import aa_clip, ada_clip, adapt_clip, anomalyclip, april_gan, bayes_pfl, cops, faprompt
 from zsad.learners.bayes_pfl import flows
 from zsad.learners.shared import losses, similarity
 from zsad.training import loop
@@ -112,6 +113,25 @@ def anomalyclip_training(case: Case) -> None:
 
 def anomalyclip_scores(case: Case) -> None:
     test_anomalyclip.test_score_and_map(case.features("anomalyclip"), case.build)
+
+
+def adapt_clip_scores(case: Case) -> None:
+    make, features = _adapt_clip(case)
+    test_adapt_clip.test_map_and_score(make, case.clip, case.pictures, features, shots=2)
+
+
+def adapt_clip_statistics(case: Case) -> None:
+    test_adapt_clip.test_running_statistics_after_a_step(*_adapt_clip(case), case.make_batch)
+
+
+def adapt_clip_training(case: Case) -> None:
+    make, features = _adapt_clip(case)
+    test_adapt_clip.test_losses_gradients_and_three_optimiser_steps(make, features, case.make_batch, case.run_steps)
+
+
+def _adapt_clip(case: Case) -> tuple[Callable[..., Any], Any]:
+    make = partial(case.build, "adapt_clip", **test_adapt_clip.SETTINGS)
+    return make, case.clip.image.encode(case.pictures, make().training_spec)
 
 
 def april_gan_scores(case: Case) -> None:
@@ -246,6 +266,30 @@ def blocks_averaged_as_log_odds(patch: Patch) -> None:
     patch.setattr(april_gan, "mean_log_odds", lambda logits: logits.mean(0))
 
 
+def layers_averaged_arithmetically(patch: Patch) -> None:
+    right = adapt_clip.harmonic_mean
+    patch.setattr(adapt_clip, "harmonic_mean", lambda x: x.mean(0) if len(x) > 2 else right(x))
+
+
+def class_token_kept_from_the_norm(patch: Patch) -> None:
+    right = adapt_clip.adapters.ResidualMlp.forward
+    patch.setattr(
+        adapt_clip.adapters.ResidualMlp,
+        "forward",
+        lambda self, x: right(self, x) if x.dim() == 2 else torch.cat([x[:, :1], right(self, x[:, 1:])], dim=1),
+    )
+
+
+def difference_without_its_patch(patch: Patch) -> None:
+    right = adapt_clip.ComparingAdapter.forward
+
+    def alone(self: Any, layer: int, query: Tensor, aligned: Tensor) -> Any:
+        self.context = False
+        return right(self, layer, query, aligned)
+
+    patch.setattr(adapt_clip.ComparingAdapter, "forward", alone)
+
+
 def dice_of_both_channels(patch: Patch) -> None:
     right = losses.dice_loss
     patch.setattr(april_gan, "dice_loss", lambda p, mask: (right(p, mask) + right(1 - p, 1 - mask)) / 2)
@@ -343,6 +387,9 @@ CASES = [
     (clusters_of_the_last_layer, ada_clip_scores, "score"),
     (dice_over_the_whole_map, ada_clip_training, "loss seg, step 0"),
     (plain_adam, ada_clip_training, "(loss|value)"),
+    (layers_averaged_arithmetically, adapt_clip_scores, "score"),
+    (class_token_kept_from_the_norm, adapt_clip_statistics, "visual_learner.local_adater"),
+    (difference_without_its_patch, adapt_clip_training, "loss compared_global, step 0"),
     (adapters_not_stretched, aa_clip_text, "text"),
     (surgery_over_patches, aa_clip_first_stage, "frozen patches"),
     (cosine_not_squared, aa_clip_first_stage, "loss orthogonal, step 0"),

@@ -81,6 +81,17 @@ FACTS = {
         38,
         {"visual_prompter.static_prompts.0": (5, 1024), "patch_token_layer.head.3.weight": (768, 1024), "seed": ()},
     ),
+    "adapt_clip": Facts(  # stored: running statistics of ten batch norms beside what is trained
+        1_763_266,
+        1_770_956,
+        67,
+        {
+            "textual_learner.ctx_pos": (1, 1, 12, 768),
+            "visual_learner.local_adater.fc.0.weight": (192, 768),
+            "pq_learner.local_adapter.0.0.weight": (128, 768, 3, 3),
+            "pq_learner.global_adapter.0.6.weight": (2, 64),
+        },
+    ),
     "patch_memory": Facts(0, 1369 * 1024, 1, {"part/memory": (1, 1369, 1024)}),  # one shot, as the three below
     "winclip_plus": Facts(  # remembered patch tokens and windows
         0,

@@ -7,9 +7,9 @@ from zsad.cli.parsing import Commands, add_command, stage_params
 
 IMPORT_HELP = """Check a checkpoint of the authors' own code and write it to data/imported as one of ours.
 
-METHOD: ada_clip, anomalyclip, april_gan, bayes_pfl, cops, faprompt. Every tensor is checked by name and shape. Files of
-anomalyclip and faprompt also hold token embeddings, which are compared with the backbone's; those of the others hold
-none, so another CLIP of the same widths goes unnoticed. The result works at once:
+METHOD: ada_clip, adapt_clip, anomalyclip, april_gan, bayes_pfl, cops, faprompt. Every tensor is checked by name
+and shape. Files of adapt_clip, anomalyclip and faprompt also hold token embeddings, which are compared with the
+backbone's; those of the others hold none, so another CLIP of the same widths goes unnoticed. The result works at once:
 zsad predict data/imported/X.safetensors PICTURES. In params.yaml, `imported: data/imported/X.safetensors` puts it in a
 configuration's place of training, and `source: DATASET` beside it names what it was trained on: it is not evaluated
 there, as our own would not be. With one file for each source, write per_source: {DATASET: {imported: ...}}.
@@ -22,9 +22,8 @@ def add_commands(commands: Commands) -> None:
         commands, "train", _train, "train a configuration on an auxiliary source, all seeds", "key", "source"
     )
     train.add_argument("--seed", type=int, help="only this seed")
-    adapt = add_command(
-        commands, "adapt", _adapt, "adapt a few-shot configuration to a target, all seeds", "key", "dataset"
-    )
+    adapt = add_command(commands, "adapt", _adapt, "adapt a few-shot configuration to a target, all seeds", "key")
+    adapt.add_argument("dataset", nargs="?", help="default: all datasets, one after the other")
     adapt.add_argument("--seed", type=int, help="only this seed")
     text = "check an official checkpoint and write it to data/imported as one of ours"
     imports = add_command(commands, "import", _import, text, "method", "file")
@@ -54,7 +53,8 @@ def _adapt(arguments: argparse.Namespace) -> None:
     from zsad.tracking.recording import recorded
     from zsad.training.adapt import adapt
 
-    recorded(adapt, params, arguments.key, arguments.dataset, arguments.seed)
+    for dataset in [arguments.dataset] if arguments.dataset else params.datasets:
+        recorded(adapt, params, arguments.key, dataset, arguments.seed)
 
 
 def _import(arguments: argparse.Namespace) -> None:

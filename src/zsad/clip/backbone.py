@@ -66,6 +66,8 @@ class ImageTower:
             if i + 1 in spec.halfway:
                 tensors[f"halfway_{i + 1}"] = (h + attended)[:, 1:].float()
             h = block.finish(h, attended)
+            if i + 1 in spec.vv_layers:
+                tensors[f"stream_{i + 1}"] = self._project(self.ln_post(h if v_stream is None else v_stream))
             if i + 1 in spec.layers:
                 tensors[f"layer_{i + 1}"] = h[:, 1:].float()
             if i + 1 == spec.entry:
@@ -78,7 +80,7 @@ class ImageTower:
             tensors["cls_post"] = self._project(self.ln_post(h[:, 0]))
         if spec.tokens:
             tensors["tokens"] = self.ln_post(h[:, 1:]).float()
-        if v_stream is not None:
+        if v_stream is not None and not spec.vv_layers:
             tensors["patches"] = self._project(self.ln_post(v_stream[:, 1:]))
         if spec.local:
             tensors["local"] = self._project(self.ln_post(local_patches(self.blocks, entry, spec.local)))

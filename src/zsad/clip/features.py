@@ -25,6 +25,7 @@ class FeatureSpec:
     bgr: bool = False  # the pictures go in with red and blue exchanged
     local: Locality | None = None
     entry: int | None = None  # number of blocks already run: for a learner that goes on from there by itself
+    vv_layers: tuple[int, ...] = ()  # blocks (from 1) after which the V-V stream is kept; () = after the last
 
     def reads_last_patches(self, blocks: int) -> bool:
         """Whether anything but the class token is read of what the last of `blocks` blocks gives."""
@@ -43,7 +44,8 @@ class ImageFeatures:
     """Frozen features of a batch, by name; only those the spec asked for. Nothing is normalised.
 
     cls [B, D]: h_L[CLS] @ proj **without** ln_post, as the AnomalyCLIP family reads it; cls_post [B, D]: with ln_post,
-    CLIP's own image feature; patches [B, N, D]: V-V stream after ln_post and proj; layer_<l> [B, N, C]: block l from 1;
+    CLIP's own image feature; patches [B, N, D]: V-V stream after ln_post and proj; stream_<l> [B, 1+N, D]: the same
+    after block l, class token first, the main stream where V-V has not begun; layer_<l> [B, N, C]: block l from 1;
     tokens [B, N, C]: patches of the last block after ln_post, before proj; window_<k> [B, (g-k+1)², D]: CLIP's image
     feature of every window of k × k patches, row-major (zsad.clip.windows); halfway_<l> [B, N, C]: within block l, its
     attention added and its MLP not yet; local [B, N, D]: the stream of local attention after ln_post and proj; entry
@@ -71,6 +73,9 @@ class ImageFeatures:
     @property
     def local(self) -> Tensor:
         return self.tensors["local"]
+
+    def stream(self, index: int) -> Tensor:
+        return self.tensors[f"stream_{index}"]
 
     def layer(self, index: int) -> Tensor:
         return self.tensors[f"layer_{index}"]

@@ -1,4 +1,4 @@
-"""A configuration: a block of `learners` or `few_shot` with its method, backbone and source resolved."""
+"""A configuration: a block of `learners`, `few_shot` or `few_shot_of` with method, backbone and source resolved."""
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Configuration:
-    """A resolved `learners.<key>` or `few_shot.<key>` block: what one row of the leaderboard stands for."""
+    """A resolved `learners.<key>`, `few_shot.<key>` or `few_shot_of.<key>` block: what a row of the leaderboard is."""
 
     key: str
     method: str
@@ -27,11 +27,13 @@ class Configuration:
     shots: int = 0  # 0: a zero-shot learner, trained on an auxiliary source or not at all
     imported: str | None = None
     imported_per_source: dict[str, str] = field(default_factory=dict)
+    of: str | None = None  # of a few-shot form: key of the trained learner whose weights it has
 
     @property
     def where(self) -> str:
         """Its block in params.yaml, for messages."""
-        return f"{'few_shot' if self.shots else 'learners'}.{self.key}"
+        block = "few_shot_of" if self.of else "few_shot" if self.shots else "learners"
+        return f"{block}.{self.key}"
 
     @property
     def is_imported(self) -> bool:
@@ -52,26 +54,32 @@ class Configuration:
         return OnSource(settings, imported=imported)
 
     def source_for(self, params: "Params", dataset: str) -> str:
-        """The auxiliary set whose checkpoint serves `dataset`: the configuration's own, else the dataset's rule.
+        """The set whose checkpoint serves `dataset`: for a zero-shot learner the auxiliary set it was trained on.
 
         A few-shot configuration has none: the checkpoint that serves a dataset was adapted to that dataset.
         """
-        if self.shots:
-            return dataset
+        return dataset if self.shots else self._trained_on(params, dataset)
+
+    def auxiliary(self, params: "Params", dataset: str) -> str | None:
+        """The auxiliary set behind what serves `dataset`; None where a few-shot method has none."""
+        return None if self.shots and not self.of else self._trained_on(params, dataset)
+
+    def _trained_on(self, params: "Params", dataset: str) -> str:
+        """The configuration's own source, else the dataset's rule."""
         rule = self.source or params.dataset(dataset).source
         if rule is None and len(params.sources) == 1:
             rule = next(iter(params.sources))
         if rule is None:
             raise UserError(f"params.yaml: datasets.{dataset}.source: name one of {names(params.sources)}")
         if rule not in params.sources:
-            where = f"learners.{self.key}.source" if self.source else f"datasets.{dataset}.source"
+            where = f"learners.{self.of or self.key}.source" if self.source else f"datasets.{dataset}.source"
             raise UserError(f"params.yaml: {where}: {rule!r} is not under `sources` ({names(params.sources)})")
         return rule
 
     def hash(self, params: "Params") -> str:
         """Hash of everything in params.yaml that decides this configuration's predictions."""
         described = {**self.__dict__, "backbone": self.backbone.model_dump()}
-        for name in ("imported", "imported_per_source"):  # without them, the hash is that of older results
+        for name in ("imported", "imported_per_source", "of"):  # without them, the hash is that of older results
             if not described[name]:
                 del described[name]
         return content_hash(

@@ -58,7 +58,7 @@ def check_ensembles(params: "Params", shown: str) -> None:
     """Members are configurations, and the key of an ensemble is none. `shown`: the file, for messages."""
     for key, block in params.ensembles.items():
         where = f"{shown}: ensembles.{key}"
-        for name in ("learners", "few_shot"):
+        for name in ("learners", "few_shot", "few_shot_of"):
             if key in getattr(params, name):
                 raise UserError(f"{where}: stands under `{name}` as well; rename one of them")
         for member in block.of:
@@ -67,5 +67,6 @@ def check_ensembles(params: "Params", shown: str) -> None:
             if member not in params.configurations:
                 known = names(params.configurations)
                 raise UserError(
-                    f"{where}.of: {member!r} is under neither `learners` nor `few_shot`; there are: {known}"
+                    f"{where}.of: {member!r} is under none of `learners`, `few_shot` and `few_shot_of`; there are:"
+                    f" {known}"
                 )

@@ -1,5 +1,6 @@
 """params.yaml as one typed value. Unknown keys and bad values are refused with the path of the key."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,6 +16,7 @@ from zsad.config.schema import (
     Block,
     DatasetParams,
     EnsembleParams,
+    FewShotFormParams,
     FewShotParams,
     GateParams,
     Identifier,
@@ -27,6 +29,11 @@ from zsad.config.schema import (
 from zsad.config.validation import lookup, names, validate
 
 PARAMS_FILE = Path("params.yaml")
+REQUIRED = {  # dvc.yaml runs over their keys
+    "few_shot": "few-shot configurations",
+    "few_shot_of": "few-shot forms of trained learners",
+    "ensembles": "ensembles",
+}
 
 
 class Params(Block):
@@ -43,6 +50,7 @@ class Params(Block):
     datasets: dict[Identifier, DatasetParams]
     learners: dict[Identifier, LearnerParams]
     few_shot: dict[Identifier, FewShotParams] = Field(default_factory=dict)
+    few_shot_of: dict[Identifier, FewShotFormParams] = Field(default_factory=dict)
     ensembles: dict[Identifier, EnsembleParams] = Field(default_factory=dict)
     class_names: dict[Identifier, Naming] = Field(default_factory=dict)
     metrics: MetricsParams = MetricsParams()
@@ -51,7 +59,12 @@ class Params(Block):
     @property
     def configurations(self) -> tuple[str, ...]:
         """Keys of all configurations: each is a model, and a row of the leaderboard."""
-        return (*self.learners, *self.few_shot)
+        return (*self.learners, *self.adapted)
+
+    @property
+    def adapted(self) -> tuple[str, ...]:
+        """Keys of the few-shot configurations, which have a model for each dataset."""
+        return (*self.few_shot, *self.few_shot_of)
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -67,7 +80,7 @@ class Params(Block):
         return lookup(self.backbones, key, "backbones")
 
     def configuration(self, key: str) -> Configuration:
-        """The configuration `learners.<key>` or `few_shot.<key>`, its method and backbone resolved."""
+        """The block `learners.<key>`, `few_shot.<key>` or `few_shot_of.<key>`, its method and backbone resolved."""
         if key in self.ensembles:
             raise UserError(
                 f"params.yaml: ensembles.{key}: has no model of its own, it is a mean of predictions; name one of"
@@ -75,7 +88,10 @@ class Params(Block):
             )
         if key in self.few_shot:
             return self._resolved(key, self.few_shot[key], shots=self.few_shot[key].shots)
-        block = lookup(self.learners, key, "learners", others=[*self.few_shot, *self.ensembles])
+        if key in self.few_shot_of:
+            form = self.few_shot_of[key]
+            return replace(self.configuration(form.of), key=key, shots=form.shots, of=form.of)
+        block = lookup(self.learners, key, "learners", others=[*self.adapted, *self.ensembles])
         if block.imported is not None and block.source is None:
             raise UserError(
                 f"params.yaml: learners.{key}.source: required beside `imported`: name the dataset that these weights"
@@ -122,8 +138,8 @@ def load_params(path: Path = PARAMS_FILE, shown_as: Path | None = None) -> Param
         raise UserError(f"{shown}: not valid YAML: {error}") from error
     except OSError as error:
         raise UserError(f"{shown}: cannot be read ({error.strerror})") from error
-    for name, what in (("few_shot", "few-shot configurations"), ("ensembles", "ensembles")):
-        if isinstance(raw, dict) and raw.get(name) is None:  # dvc.yaml runs over their keys
+    for name, what in REQUIRED.items():
+        if isinstance(raw, dict) and raw.get(name) is None:
             raise UserError(f"{shown}: {name}: required; write `{name}: {{}}` for no {what}")
     params = validate(Params, raw, shown)
     for key in params.sources:
@@ -132,6 +148,7 @@ def load_params(path: Path = PARAMS_FILE, shown_as: Path | None = None) -> Param
         if block.kind == "demo" and block.path != DEMO:
             raise UserError(f"{shown}: datasets.{key}.path: demo sets are defined in {DEMO}, not {block.path}")
     _check_names(params, shown)
+    _check_forms(params, shown)
     check_ensembles(params, shown)
     for key in params.learners if params.sources else ():
         for dataset in params.datasets:
@@ -141,8 +158,22 @@ def load_params(path: Path = PARAMS_FILE, shown_as: Path | None = None) -> Param
 
 def _check_names(params: Params, shown: str) -> None:
     """Results go by key, and registered models by key or, adapted to a dataset, by `<key>__<dataset>`."""
-    adapted = {f"{key}__{dataset}": f"few_shot.{key}" for key in params.few_shot for dataset in params.datasets}
-    for key in params.few_shot.keys() & params.learners.keys():
-        raise UserError(f"{shown}: few_shot.{key}: stands under `learners` as well; rename one of them")
+    first: dict[str, str] = {}
+    for name in ("learners", "few_shot", "few_shot_of"):
+        for key in getattr(params, name):
+            if key in first:
+                raise UserError(f"{shown}: {name}.{key}: stands under `{first[key]}` as well; rename one of them")
+            first[key] = name
+    adapted = {f"{key}__{data}": f"{first[key]}.{key}" for key in params.adapted for data in params.datasets}
     for key in adapted.keys() & set(params.configurations):
         raise UserError(f"{shown}: {key}: a model of {adapted[key]} is registered by that name; rename one of them")
+
+
+def _check_forms(params: Params, shown: str) -> None:
+    """A few-shot form is one of a learner: whether its method has one is known to the method (learners/lookup.py)."""
+    for key, form in params.few_shot_of.items():
+        if form.of not in params.learners:
+            raise UserError(
+                f"{shown}: few_shot_of.{key}.of: {form.of!r} is not under `learners`; there are:"
+                f" {names(params.learners)}"
+            )

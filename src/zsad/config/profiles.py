@@ -1,7 +1,7 @@
 """`zsad profile apply`: an overlay on params.yaml that keeps its comments.
 
-The maps that say *what* runs (`datasets`, `sources`, `learners`, `few_shot`, `ensembles`) are replaced whole. All else
-is merged.
+The maps that say *what* runs (`datasets`, `sources`, `learners`, `few_shot`, `few_shot_of`, `ensembles`) are replaced
+whole. All else is merged.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from zsad.common.errors import UserError
 from zsad.common.io import atomic_path
 from zsad.config.params import PARAMS_FILE, load_params
 
-REPLACED_WHOLE = ("datasets", "sources", "learners", "few_shot", "ensembles")
+REPLACED_WHOLE = ("datasets", "sources", "learners", "few_shot", "few_shot_of", "ensembles")
 
 
 def apply_profile(profile: Path, assignments: list[str], target: Path = PARAMS_FILE) -> None:

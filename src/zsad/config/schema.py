@@ -151,6 +151,16 @@ class FewShotParams(BaseModel):
     _no_ensemble = model_validator(mode="after")(_is_no_ensemble)
 
 
+class FewShotFormParams(Block):
+    """The few-shot form of a trained learner: its weights, and `shots` normal pictures of each target; `of`: its key.
+
+    Everything else follows from the learner.
+    """
+
+    of: Identifier
+    shots: int = Field(ge=1)
+
+
 class EnsembleParams(Block):
     """A mean of the predictions of several configurations; `of`: their keys, `weights`: one for each, default equal."""
 

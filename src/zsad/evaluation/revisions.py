@@ -45,8 +45,8 @@ def params_at(commit: str) -> dict[str, Any]:
 
 def _grid(params: dict[str, Any]) -> set[tuple[str, str]] | None:
     learners, datasets = params.get("learners", ()), params.get("datasets", ())
-    few_shot, ensembles = params.get("few_shot", {}), params.get("ensembles", {})  # which older revisions do not have
-    blocks = (learners, few_shot, ensembles)
+    others = ("few_shot", "few_shot_of", "ensembles")  # which older revisions do not have
+    blocks = (learners, *(params.get(name, {}) for name in others))
     if not all(isinstance(block, dict) for block in (*blocks, datasets)):
         return None
     return {(str(key), str(dataset)) for block in blocks for key in block for dataset in datasets}

@@ -28,7 +28,8 @@ def predict(params: Params, key: str, dataset: str) -> None:
     out = PREDICTIONS / key / dataset
     if reason := why_not_applicable(record, manifest):
         log(f"nothing to predict: {reason}")
-        write_not_applicable(out, _without_models(configuration, record, manifest, reason))
+        source = configuration.auxiliary(params, dataset) if configuration.shots else record.source
+        write_not_applicable(out, _without_models(configuration, record, source, manifest, reason))
         return
     if not manifest.test:
         raise UserError(f"params.yaml: datasets.{dataset}: has no test images to score")
@@ -39,12 +40,14 @@ def predict(params: Params, key: str, dataset: str) -> None:
     predict_seeds(load_seeds(record, params), record, manifest, params, out, renamed)
 
 
-def _without_models(configuration: Configuration, record: Record, manifest: Manifest, reason: str) -> PredictionInfo:
+def _without_models(
+    configuration: Configuration, record: Record, source: str | None, manifest: Manifest, reason: str
+) -> PredictionInfo:
     return PredictionInfo(
         learner=configuration.key,
         method=configuration.method,
         protocol=configuration.protocol,
-        source=None if configuration.shots else record.source,
+        source=source,
         shots=configuration.shots,
         dataset=manifest.dataset,
         domain=manifest.domain,

@@ -25,7 +25,7 @@ from zsad.config.schema import Protocol
 from zsad.learners.base import Batch, Scored, Upsample
 from zsad.learners.shared.losses import dice_loss, focal_loss
 from zsad.learners.shared.mosaic import MosaicConfig, MosaicLearner
-from zsad.learners.shared.similarity import two_way_logit
+from zsad.learners.shared.similarity import mean_log_odds, two_way_logit
 from zsad.learners.shared.states import NORMAL_STATES, WITH_BROKEN
 
 TEMPLATES = (
@@ -145,11 +145,3 @@ class AprilGan(MosaicLearner):
         image_B = two_way_logit(features.cls_post, *self.text_features(names), self.config.temperature)
         maps = torch.stack(list(self.patch_logits(features, names, self.map_grid)))
         return Scored(image_B.double().sigmoid(), mean_log_odds(maps))
-
-
-def mean_log_odds(logits: Tensor) -> Tensor:
-    """Log-odds of the mean over the first axis of probabilities that are given as log-odds.
-
-    Both classes are added up as logarithms, so that pixels keep their order where a float32 probability would be 1.
-    """
-    return torch.logsumexp(-F.softplus(-logits), dim=0) - torch.logsumexp(-F.softplus(logits), dim=0)

@@ -44,12 +44,16 @@ class LearnerConfig(Block):
 
 @dataclass(frozen=True)
 class Batch:
-    """Training images: frozen features, masks [B, S, S] in {0, 1}, labels [B] in {0, 1}, prompt names."""
+    """Training images: frozen features, masks [B, S, S] in {0, 1}, labels [B] in {0, 1}, prompt names.
+
+    references: features of a normal picture of each image's category, for a learner that compares.
+    """
 
     features: ImageFeatures
     masks: Tensor
     labels: Tensor
     names: Sequence[str]
+    references: ImageFeatures | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +132,7 @@ class Learner(nn.Module):
     Config: ClassVar[type[LearnerConfig]] = LearnerConfig
     trained: ClassVar[bool] = True
     few_shot: ClassVar[bool] = False  # adapted to a target from a few of its normal pictures: see few_shot.py
+    few_shot_form: ClassVar[bool] = False  # trained on a source, and can then be given such pictures: `few_shot_of`
     openai_activation: ClassVar[Activation] = "quickgelu"
     position_resize: ClassVar[PositionResize] = "bilinear"
     upsample: ClassVar[Upsample] = "bilinear"
@@ -178,6 +183,11 @@ class Learner(nn.Module):
     @property
     def views(self) -> int:
         """How many random views of each source picture to train on; 0 = the pictures as they are."""
+        return 0
+
+    @property
+    def references(self) -> int:
+        """From how many normal training pictures of each source category a batch draws its references; 0 = none."""
         return 0
 
     def view(self, sample: Sample, anomalous: Sequence[Callable[[], Sample]], generator: np.random.Generator) -> Sample:

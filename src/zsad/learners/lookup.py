@@ -66,13 +66,20 @@ def check_settings(params: Params) -> None:
 
 def _check_track(configuration: Configuration) -> None:
     """A method stands under the block of its kind."""
-    few_shot = learner_class(configuration.method).few_shot
+    method = learner_class(configuration.method)
+    few_shot = method.few_shot
+    if configuration.of and not method.few_shot_form:
+        known = names(one for one in methods() if learner_class(one).few_shot_form)
+        raise UserError(
+            f"params.yaml: {configuration.where}.of: {configuration.method} has no few-shot form; these methods have"
+            f" one: {known}. With predictions of a few-shot configuration, it can be an ensemble (`ensembles`)"
+        )
     if few_shot and not configuration.shots:
         raise UserError(
             f"params.yaml: {configuration.where}: {configuration.method} is adapted to a target from a few of its"
             f" pictures; move the block under `few_shot` and give it `shots`"
         )
-    if configuration.shots and not few_shot:
+    if configuration.shots and not configuration.of and not few_shot:
         raise UserError(
             f"params.yaml: {configuration.where}: {configuration.method} learns from an auxiliary source, not from"
             f" shots; move the block under `learners`"

@@ -18,7 +18,7 @@ def training_cost(params: Params) -> Rows:
     """A row for the latest finished training of each cell; None stands for what was not measured."""
     rows = []
     for key in params.configurations:
-        for source in params.datasets if key in params.few_shot else params.sources:
+        for source in params.datasets if key in params.adapted else params.sources:
             path = journal_path(key, source)
             ended = [one for one in read_trainings(path) if one.end] if path.is_file() else []
             rows += [_training(key, source, one) for one in ended[-1:]]
@@ -52,8 +52,8 @@ def prediction_cost(params: Params) -> Rows:
 def _predictions(params: Params, known: dict[str, float]) -> Iterator[dict[str, Any]]:
     for key in params.configurations:
         for dataset in params.datasets:
-            stage = "predict_few_shot" if key in params.few_shot else "predict"
-            seconds = known.get(f"{stage}@{key}-{dataset}")
+            stages = ("predict", "predict_few_shot", "predict_adapted")  # a key stands in one of them
+            seconds = next((known[n] for stage in stages if (n := f"{stage}@{key}-{dataset}") in known), None)
             if seconds and cell_path(key, dataset).is_file() and not (cell := read_cell(key, dataset))["reason"]:
                 count = cell["n_images"] * len(cell["seeds"])
                 yield {

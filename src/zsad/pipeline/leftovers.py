@@ -45,7 +45,7 @@ def _found(params: Params) -> Iterator[Path]:
     yield from _others(ENSEMBLES, params.ensembles)
     yield from _others(CELLS, params.rows)
     for key in configurations:
-        learned_from = datasets if key in params.few_shot else set(params.sources)
+        learned_from = datasets if key in params.adapted else set(params.sources)
         for folder in (CHECKPOINTS, JOURNAL_DIR):
             yield from _others(folder / key, learned_from)
         yield from _others(PREDICTIONS / key, datasets)

@@ -78,8 +78,8 @@ def _digests(params: Params) -> Iterator[tuple[str, dict[str, Any]]]:
         yield f"index/{key}", _digest("index", data=_entry(key, block))
     for key, one in configurations.items():
         method = _module(one)
-        stage, namings = ("adapt", params.class_names) if one.shots else ("train", {})
-        yield f"{stage}/{key}", _digest(stage, method, grid=namings)
+        stage, grid = ("adapt", _targets(params, one)) if one.shots else ("train", {})
+        yield f"{stage}/{key}", _digest(stage, method, grid=grid)
         yield f"predict/{key}", _digest("predict", method, grid=_run(params, one))
 
 
@@ -100,6 +100,12 @@ def _models(params: Params, one: Configuration) -> list[Any]:
     """Whether a configuration is registered, and with which source: of each dataset, in their order."""
     served = params.datasets if params.sources or one.shots else ()
     return [one.protocol, [[dataset, one.source_for(params, dataset)] for dataset in served]]
+
+
+def _targets(params: Params, one: Configuration) -> Any:
+    """What adapting reads of other keys: namings; a form, which adapts to all datasets at once, also whose weights."""
+    weights = {dataset: one.auxiliary(params, dataset) for dataset in params.datasets} if one.of else {}
+    return [weights, params.class_names] if one.of else params.class_names
 
 
 def _run(params: Params, one: Configuration) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def candidates(params: Params, trainings: list[Training]) -> list[Candidate]:
     by_cell = {training.cell: training for training in trainings}
     found = []
     for key in strict:
-        if key in params.few_shot:
+        if key in params.adapted:
             adapted = [by_cell[cell] for dataset in params.datasets if (cell := f"{key}/{dataset}") in by_cell]
             found += [_candidate(params, training, targets=1) for training in adapted]
         elif used := _most_used(params, key):

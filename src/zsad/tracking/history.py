@@ -112,7 +112,7 @@ def read_trainings(path: Path) -> list[Training]:
 def current_trainings(params: Params) -> Iterator[Training]:
     """The trainings whose checkpoints are on disk, told without losses."""
     for key in params.configurations:
-        for source in params.datasets if key in params.few_shot else params.sources:
+        for source in params.datasets if key in params.adapted else params.sources:
             file = CHECKPOINTS / key / source / RECORD
             if file.is_file() and not (record := read_record(key, source)).unused:
                 time_ms = file.stat().st_mtime_ns // 1_000_000

@@ -2,7 +2,8 @@
 
 Each category under each seed is a model of its own, from the `shots` normal pictures that `support` draws. What is done
 is kept in scratch, so an interrupted run goes on with the category it was in. CLIP must come out as it went in.
-A method that reads the class name is adapted once more under each other naming of the classes.
+A method that reads the class name is adapted once more under each other naming of the classes. The few-shot form of a
+trained learner begins with that learner's weights, seed by seed.
 """
 
 import time
@@ -23,6 +24,7 @@ from zsad.common.errors import UserError
 from zsad.common.io import content_hash, read_tensors, write_tensors
 from zsad.common.progress import log, progress
 from zsad.common.seeding import derive_seed, seed_everything
+from zsad.config.configuration import Configuration
 from zsad.config.params import Params
 from zsad.datasets.class_names import FOLDER, under_other_names
 from zsad.datasets.manifest import Manifest, Row, load_manifest
@@ -33,11 +35,12 @@ from zsad.training.cell import Cell, Report, only_one, scratch_of
 from zsad.training.checks import check_clip_unchanged, check_finite, clip_sums
 from zsad.training.record import Record, write_unused
 from zsad.training.setup import Setup, set_up
+from zsad.training.source_weights import SourceWeights, source_weights
 from zsad.training.support_set import Supports, draw_supports
 
 
 def adapt(params: Params, key: str, dataset: str, report: Report, seeds: Sequence[int] | None = None) -> bool:
-    """Adapt `few_shot.<key>` to `dataset`, all seeds; writes data/checkpoints/<key>/<dataset>.
+    """Adapt `few_shot.<key>` or `few_shot_of.<key>` to `dataset`, all seeds; writes data/checkpoints/<key>/<dataset>.
 
     A dataset without enough normal training pictures gets a record that says so, and no tensors: False then.
     """
@@ -48,33 +51,47 @@ def adapt(params: Params, key: str, dataset: str, report: Report, seeds: Sequenc
     params.dataset(dataset)
     manifest = load_manifest(dataset)
     supports = draw_supports(manifest, configuration.shots, list(seeds or params.seeds))
-    if not supports.by_seed:
-        reason = "; ".join(f"{category}: {why}" for category, why in supports.left_out.items())
+    if reason := _why_not(params, configuration, dataset, supports):
         write_unused(Record(key, dataset, configuration.hash(params), reason))
         log(f"{key} on {dataset}: nothing to adapt to: {reason}")
         return False
     with only_one("adapt", key, dataset):
-        _adapt(set_up(params, configuration, configuration.settings), manifest, supports, report)
+        weights = source_weights(params, configuration, dataset) if configuration.of else None
+        settings = weights.record.settings if weights else configuration.settings
+        _adapt(set_up(params, configuration, settings), manifest, supports, report, weights)
     return True
 
 
-def _adapt(setup: Setup, manifest: Manifest, supports: Supports, report: Report) -> None:
+def _why_not(params: Params, configuration: Configuration, dataset: str, supports: Supports) -> str | None:
+    """Why there is nothing to adapt, if so: the weights were trained on this set, or it has too few pictures."""
+    if configuration.of and configuration.auxiliary(params, dataset) == dataset:
+        return f"{configuration.of} is trained on {dataset}"
+    if not supports.by_seed:
+        return "; ".join(f"{category}: {why}" for category, why in supports.left_out.items())
+    return None
+
+
+def _adapt(setup: Setup, manifest: Manifest, supports: Supports, report: Report, weights: SourceWeights | None) -> None:
     record = setup.record(
         manifest,
         list(supports.by_seed),
         trained=setup.method.trained,
         support=supports.paths,
         left_out=dict(supports.left_out),
+        **(weights.told if weights else {}),
     )
-    cell = Cell(record, report, [row for drawn in supports.by_seed.values() for rows in drawn.values() for row in rows])
+    supported = [row for drawn in supports.by_seed.values() for rows in drawn.values() for row in rows]
+    cell = Cell(record, report, weights.seen if weights else supported)
     cell.announce(setup.configuration.shots * len(next(iter(supports.by_seed.values()))))
     with scratch_of(record, "adapt") as scratch, cell.checkpoints() as save:
-        _fit_all(_Adaptation(setup, manifest, scratch, report), supports, save)
+        _fit_all(_Adaptation(setup, manifest, scratch, report, weights), supports, save)
         if setup.learner().adapts_to_name:
             for naming, other in under_other_names(manifest, setup.params.class_names):
                 again = draw_supports(other, setup.configuration.shots, list(record.seeds))  # the same pictures
                 own = scratch / naming / content_hash([row.prompt_name for row in other.test])
-                _fit_all(_Adaptation(setup, other, own, _unheard), again, partial(save, folder=f"{FOLDER}/{naming}"))
+                _fit_all(
+                    _Adaptation(setup, other, own, _unheard, weights), again, partial(save, folder=f"{FOLDER}/{naming}")
+                )
 
 
 def _unheard(event: str, **fields: Any) -> None:
@@ -99,6 +116,7 @@ class _Adaptation:
     manifest: Manifest
     scratch: Path
     report: Report
+    weights: SourceWeights | None
     frozen: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -118,6 +136,8 @@ class _Adaptation:
         if done.is_file():
             learner.restore(read_tensors(done)[0], done)
             return learner
+        if self.weights:
+            self.weights.put_into(learner, seed)
         self._fit(learner, self._support(learner.support_spec, rows, seed), category, seed)
         write_tensors(done, learner.checkpoint(), {})
         return learner

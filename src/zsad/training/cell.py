@@ -59,7 +59,7 @@ class Cell:
                     files[str(seed)] = saved
 
             yield save
-            record_pictures(directory, self.record.source, self.seen)
+            record_pictures(directory, self.record.auxiliary or self.record.source, self.seen)
             replace(self.record, files=files).write(directory)
         self.report("end", checkpoints=files, wall_seconds=time.monotonic() - self.started)
 

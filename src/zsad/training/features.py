@@ -1,12 +1,10 @@
 """The auxiliary set as a trainer reads it: frozen features computed once, masks, labels, prompt names.
 
 The image tower is frozen, so it runs once per picture, or once per view where a method augments: a fixed pool of random
-views of each picture stands in for fresh ones, and each epoch draws one of them. The features are memory-mapped float32
-files (ViT-L at 518 px: 4.2 MB an image for patches, 5.6 MB for each block that is read), so memory does not grow.
+views of each picture stands in for fresh ones, and each epoch draws one of them. The features wait on disk
+(`stored_features`).
 """
 
-import math
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,15 +16,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures, encode_images
+from zsad.clip.backbone import Clip, FeatureSpec, encode_images
 from zsad.clip.inputs import iterate_images, to_input
-from zsad.common.io import full_disk_named
 from zsad.common.progress import progress
 from zsad.common.seeding import derive_seed
 from zsad.datasets.images import WORKERS, in_threads, read_image
 from zsad.datasets.manifest import Manifest, Row
 from zsad.datasets.masks import read_mask, resize_mask_paper
 from zsad.learners.base import Batch, Sample
+from zsad.training.references import References
+from zsad.training.stored_features import StoredFeatures
 
 View = Callable[[Sample, Sequence[Callable[[], Sample]], np.random.Generator], Sample]  # Learner.view
 
@@ -35,21 +34,27 @@ class SourceData:
     """The source's *test* split (normal pictures, and anomalous ones with masks): what the field trains on.
 
     Entries: the pictures in the manifest's order, each in `views` random views made by `view` (0: only as it is).
+    references: size of the pool of normal pictures of each category that batches bring one of (0: they bring none).
     """
 
     def __init__(
-        self, manifest: Manifest, clip: Clip, directory: Path, views: int = 0, view: View | None = None
+        self,
+        manifest: Manifest,
+        clip: Clip,
+        directory: Path,
+        views: int = 0,
+        view: View | None = None,
+        references: int = 0,
     ) -> None:
         self.rows = manifest.trainable
         self.root = manifest.root
         self.clip = clip
-        self.directory = directory
         self.view = view if views else None
         self.per_picture = max(1, views)
-        self.features: dict[str, np.ndarray] = {}
-        self.precision = "fp32"
         side = clip.image_size
         entries = len(self.rows) * self.per_picture
+        self.features = StoredFeatures(directory, entries)
+        self.references = References(manifest, clip, directory / "references", references) if references else None
         self.labels = np.repeat([row.label for row in self.rows], self.per_picture)
         self.masks = np.zeros((entries, (side * side + 7) // 8), np.uint8)  # one bit a pixel
         if self.view is None:
@@ -70,9 +75,7 @@ class SourceData:
         return order * self.per_picture + torch.randint(self.per_picture, order.shape)
 
     def encode(self, spec: FeatureSpec, batch: int, precision: str, resize_first: bool) -> None:
-        """Run the frozen image tower once over all entries and keep what `spec` names, as files in `directory`."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self.precision = precision
+        """Run the frozen image tower once over all entries and keep what `spec` names, on disk."""
         if self.view is None:
             paths = [self.root / row.path for row in self.rows]
             batches: Iterator[tuple[range, np.ndarray]]
@@ -80,8 +83,9 @@ class SourceData:
         else:
             batches = self._views(self.view, batch)
         for where, images in progress(batches, -(-len(self.labels) // batch), "encoding the source"):
-            for name, tensor in encode_images(self.clip, images, spec, precision).tensors.items():
-                self._store(name, where, tensor.cpu().numpy())
+            self.features.put(where, encode_images(self.clip, images, spec, precision))
+        if self.references:
+            self.references.encode(spec, batch, precision, resize_first)
 
     def _views(self, view: View, batch: int) -> Iterator[tuple[range, np.ndarray]]:
         """Batches of views as CLIP input, made in threads one batch ahead; masks and labels are kept on the way."""
@@ -116,26 +120,18 @@ class SourceData:
             mask = read_mask(self.root / row.mask, (width, height), "nonzero")
         return Sample(picture, mask, row.label)
 
-    def _store(self, name: str, where: range, values: np.ndarray) -> None:
-        if name not in self.features:
-            shape = (len(self.labels), *values.shape[1:])
-            path = self.directory / f"{name}.f32"
-            with full_disk_named(path), path.open("wb") as file:  # a sparse file on a full disk would be a bus error
-                os.posix_fallocate(file.fileno(), 0, 4 * math.prod(shape))
-            self.features[name] = np.memmap(path, dtype=np.float32, mode="r+", shape=shape)
-        self.features[name][where.start : where.stop] = values
-
     def batch(self, entries: Sequence[int]) -> Batch:
         """These entries, on the device."""
         device, side = self.clip.device, self.clip.image_size
         pick = list(entries)
-        features = {name: torch.from_numpy(array[pick]).to(device) for name, array in self.features.items()}
+        rows = [self.rows[entry // self.per_picture] for entry in pick]
         bits = np.unpackbits(self.masks[pick], axis=1, count=side * side).reshape(-1, side, side)
         return Batch(
-            features=ImageFeatures(features, self.precision),
+            features=self.features.get(pick, device),
             masks=torch.from_numpy(bits).to(device).float(),
             labels=torch.from_numpy(self.labels[pick]).to(device),
-            names=[self.rows[entry // self.per_picture].prompt_name for entry in pick],
+            names=[row.prompt_name for row in rows],
+            references=self.references.draw(rows) if self.references else None,
         )
 
 

@@ -20,6 +20,7 @@ class Record:
     files: sha256 of the checkpoint of each seed; unused: why there is none, with the first three fields alone.
     Of few-shot cells: shots, support (paths by seed and category), left_out (why categories have no model).
     imported: sha256 of the official file whose weights stand in for training.
+    auxiliary: of a few-shot form, the set that its weights were trained on.
     """
 
     learner: str
@@ -38,6 +39,7 @@ class Record:
     support: Mapping[str, Any] | None = None
     left_out: Mapping[str, str] | None = None
     imported: str | None = None
+    auxiliary: str | None = None
 
     @property
     def directory(self) -> Path:
@@ -46,7 +48,9 @@ class Record:
 
     @property
     def training_set(self) -> str | None:
-        """The auxiliary set that it was trained on; None for untrained and few-shot methods."""
+        """The auxiliary set that it was trained on; None for untrained and few-shot methods, but for their forms."""
+        if self.auxiliary:
+            return self.auxiliary
         return self.source if self.trained and self.shots is None else None
 
     @property

@@ -7,10 +7,8 @@ fewer shots are the first of those of more.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
-
-from zsad.common.seeding import derive_seed
 from zsad.datasets.manifest import Manifest, Row
+from zsad.training.normal_pictures import draw, pool
 
 Drawn = Mapping[str, list[Row]]  # by category
 
@@ -30,31 +28,18 @@ class Supports:
 
 def draw_supports(manifest: Manifest, shots: int, seeds: list[int]) -> Supports:
     """The supports of all categories that are scored."""
-    tested = {row.pixel_hash for row in manifest.test}
     pools: dict[str, list[Row]] = {}
     left_out = {}
     for category in sorted({row.category for row in manifest.test}):
-        pool = _pool(manifest, category, tested)
-        if len(pool) < shots:
-            left_out[category] = _shortage(manifest, category, len(pool), shots)
+        found = pool(manifest, category)
+        if len(found) < shots:
+            left_out[category] = _shortage(manifest, category, len(found), shots)
         else:
-            pools[category] = pool
+            pools[category] = found
     by_seed = {
-        seed: {category: _draw(pool, category, shots, seed) for category, pool in pools.items()} for seed in seeds
+        seed: {category: draw(found, category, shots, seed) for category, found in pools.items()} for seed in seeds
     }
     return Supports(by_seed if pools else {}, left_out)
-
-
-def _pool(manifest: Manifest, category: str, tested: set[str]) -> list[Row]:
-    """Normal training pictures by sorted path, each once, and none that the test split has as well."""
-    rows = [row for row in manifest.train if row.category == category and not row.label]
-    unseen = {row.pixel_hash: row for row in sorted(rows, key=lambda row: row.path, reverse=True)}
-    return sorted((row for digest, row in unseen.items() if digest not in tested), key=lambda row: row.path)
-
-
-def _draw(pool: list[Row], category: str, shots: int, seed: int) -> list[Row]:
-    order = np.random.default_rng(derive_seed("support", category, seed)).permutation(len(pool))
-    return [pool[i] for i in order[:shots]]
 
 
 def _shortage(manifest: Manifest, category: str, found: int, shots: int) -> str:

@@ -93,7 +93,7 @@ def test_a_contract_is_no_method(repository: Path, capsys: pytest.CaptureFixture
     (repository / "params.yaml").write_text(yaml.safe_dump(content))
     assert cli.main(["code"]) == 2
     assert (
-        "learners.odd: method 'base' does not exist; there are: aa_clip, ada_clip, anomalyclip, april_gan"
+        "learners.odd: method 'base' does not exist; there are: aa_clip, ada_clip, adapt_clip, anomalyclip, april_gan"
         in capsys.readouterr().err
     )
 

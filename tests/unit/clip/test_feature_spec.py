@@ -25,6 +25,17 @@ def test_asking_for_more_changes_nothing_else(clip, pictures):
     assert all(torch.equal(more.tensors[name], plain[name]) for name in plain)
 
 
+def test_the_stream_at_several_depths(clip, pictures):
+    """The last one is `patches` and the class token; where V-V has not begun, it is the main stream."""
+    got = clip.image.encode(pictures[:2], FeatureSpec(vv_start=2, vv_layers=(2, 3, 4)))
+    assert got.tensors.keys() == {"stream_2", "stream_3", "stream_4"}
+    plain = clip.image.encode(pictures[:2], FeatureSpec(vv_start=2, layers=(2,)))
+    torch.testing.assert_close(got.stream(4)[:, 1:], plain.patches)
+    main = clip.image.ln_post(plain.layer(2)) @ clip.image.projection
+    torch.testing.assert_close(got.stream(2)[:, 1:], main)
+    assert not torch.allclose(got.stream(3), got.stream(4))
+
+
 @pytest.fixture
 def photo():
     return np.random.RandomState(0).randint(0, 256, (72, 72, 3), np.uint8)

@@ -18,6 +18,7 @@ def load(tmp_path: Path, ensembles: Any, **blocks: Any) -> Params:
     content |= {
         "learners": {"cops": {}, "clip_zero": {}, "cops_paper": {"method": "cops", "protocol": "paper"}},
         "few_shot": {"apt_2shot": {"method": "apt", "shots": 2}},
+        "few_shot_of": {},
         "ensembles": ensembles,
         **blocks,
     }
@@ -54,7 +55,7 @@ def test_what_it_is_follows_from_its_members(tmp_path: Path) -> None:
         ({"of": ["cops", "cops"]}, "ensembles.x.of: Value error, each may stand there once"),
         (
             {"of": ["cops", "copps"]},
-            "ensembles.x.of: 'copps' is under neither `learners` nor `few_shot`; there are",
+            "ensembles.x.of: 'copps' is under none of `learners`, `few_shot` and `few_shot_of`; there are",
         ),
         ({"of": ["cops", "y"]}, "ensembles.x.of: y is an ensemble itself; name its members"),
         ({"of": ["cops", "clip_zero"], "weights": [1]}, "`weights` has 1 numbers for 2 members; give one for each"),

@@ -81,7 +81,7 @@ def test_names_that_do_not_exist(file: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="datasets.mvtec does not exist; there are: demo_source"):
         params.dataset("mvtec")
     with pytest.raises(
-        UserError, match="method 'copps' does not exist; there are: aa_clip, ada_clip, anomalyclip, .*cops"
+        UserError, match="method 'copps' does not exist; there are: aa_clip, ada_clip, adapt_clip, .*cops"
     ):
         build_config("copps", {}, "learners.x")
     content = raw()

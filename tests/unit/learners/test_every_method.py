@@ -66,7 +66,7 @@ def test_order_batch_size_and_company_change_nothing(clip, build, pictures, meth
         assert abs(other_codes - codes)[order].max() <= 1
 
 
-@pytest.mark.parametrize("method", ["anomalyclip", "cops", "faprompt", "promptad", "apt", "patch_memory"])
+@pytest.mark.parametrize("method", ["adapt_clip", "anomalyclip", "cops", "faprompt", "promptad", "apt", "patch_memory"])
 def test_methods_that_read_no_class_name_score_alike_under_any(clip, build, pictures, method):
     learner = build(method)
     features = clip.image.encode(pictures[:3], learner.spec)
@@ -126,7 +126,7 @@ def test_unknown_setting_is_refused_with_its_path(method):
 
 
 def test_unknown_method_is_refused():
-    with pytest.raises(UserError, match=r"method 'copz' does not exist; there are: aa_clip, ada_clip, anomalyclip"):
+    with pytest.raises(UserError, match=r"method 'copz' does not exist; there are: aa_clip, ada_clip, adapt_clip"):
         build_config("copz", {}, "learners.copz")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.helpers.report_cases import make_cell, make_params
+from zsad.config.schema import FewShotFormParams
 from zsad.pipeline.cost import prediction_cost, training_cost
 from zsad.tracking.journal import Journal, journal_path
 
@@ -46,16 +47,20 @@ def test_training() -> None:
 
 def test_prediction() -> None:
     assert prediction_cost(make_params()) == []
-    for key in ("cops", "apt_2shot"):
+    form = FewShotFormParams(of="cops", shots=1)
+    params = make_params().model_copy(update={"few_shot_of": {"cops_1shot": form}})
+    for key in ("cops", "apt_2shot", "cops_1shot"):
         path = Path(f"metrics/cells/{key}/wood.json")
         path.parent.mkdir(parents=True)
         more = {"n_images": 40, "config_hash": "c", "dataset_hash": "d", "prediction_hash": "p", "metrics": {}}
         path.write_text(json.dumps({**make_cell(key, "wood", 0.8), **more, "undefined": {}}))
     Path("data/logs").mkdir(parents=True)
     seconds = {"predict@cops-wood": 6.0, "predict_few_shot@apt_2shot-wood": 3.0, "predict@clip_zero-wood": 1.0}
+    seconds["predict_adapted@cops_1shot-wood"] = 1.5
     Path("data/logs/seconds.json").write_text(json.dumps(seconds))
-    rows = prediction_cost(make_params())
+    rows = prediction_cost(params)
     assert [(row["learner"], row["pictures × seeds"], row["pictures a second"]) for row in rows] == [
         ("cops", 120, 20.0),
         ("apt_2shot", 120, 40.0),
+        ("cops_1shot", 120, 80.0),
     ]

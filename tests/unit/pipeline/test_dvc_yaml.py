@@ -25,8 +25,9 @@ def test_only_the_stage_code_depends_on_source_files() -> None:
 
 @pytest.mark.parametrize("name", sorted(STAGES.keys() - {"code"}))
 def test_a_stage_depends_on_the_digest_of_its_entry(name: str) -> None:
-    stage = name.removesuffix("_few_shot").removesuffix("_ensemble")
-    own = f"data/code/{stage}/{BY_KEY[stage]}.json" if stage in BY_KEY else f"data/code/{stage}.json"
+    stage = re.sub("_(few_shot|ensemble|trained|adapted)$", "", name)
+    key = "${key}" if "foreach" in yaml.safe_load(TEXT)["stages"][name] else BY_KEY.get(stage)
+    own = f"data/code/{stage}/{key}.json" if stage in BY_KEY else f"data/code/{stage}.json"
     assert [dep for dep in STAGES[name]["deps"] if dep.startswith("data/code")] == [own]
     assert re.match(rf"zsad {stage}( |$)", STAGES[name]["cmd"])
     assert stage in ENTRIES

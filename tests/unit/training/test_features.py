@@ -10,6 +10,7 @@ import torch
 from tests.helpers.workplace import workplace as prepared
 from zsad.clip.backbone import FeatureSpec, load_clip
 from zsad.clip.inputs import preprocess
+from zsad.common.errors import UserError
 from zsad.datasets.manifest import load_manifest
 from zsad.datasets.masks import resize_mask_paper
 from zsad.learners.lookup import build_config, learner_class
@@ -83,3 +84,36 @@ def test_each_epoch_draws_one_view_of_each_picture(workplace, clip):
     epochs = [data.shuffled().tolist() for _ in range(4)]
     assert all(sorted(entry // 3 for entry in epoch) == list(range(6)) for epoch in epochs)
     assert {entry % 3 for epoch in epochs for entry in epoch} == {0, 1, 2}
+
+
+def test_references_are_normal_training_pictures_of_the_category(workplace):
+    """A batch brings one for each picture, drawn from the pool; without a pool nothing is drawn or encoded."""
+    clip = load_clip(Path("data/weights/default"), 48, "quickgelu", "bilinear", torch.device("cpu"))
+    manifest, spec = load_manifest("source"), FeatureSpec(vv_start=1, vv_layers=(2, 4))
+    other = [replace(row, category="other") for row in manifest.rows[:2]]
+    pool = [replace(manifest.rows[i], split="train", label=0, pixel_hash=f"n{i}", category="other") for i in (2, 4)]
+    mixed = replace(manifest, rows=(*other, *pool, manifest.rows[5], manifest.rows[-1]))
+    data = SourceData(mixed, clip, workplace / "features", references=1)
+    data.encode(spec, 4, "fp32", resize_first=False)
+    wanted = clip.image.encode(torch.from_numpy(preprocess(workplace / "pictures/train.png", 48))[None], spec)
+    batch = data.batch([2, 0, 1])
+    torch.testing.assert_close(batch.references.stream(4)[:1], wanted.stream(4), rtol=0, atol=1e-5)
+    assert torch.equal(batch.references.stream(2)[1], batch.references.stream(2)[2])  # a pool of one
+    assert not torch.equal(batch.references.stream(2)[0], batch.references.stream(2)[1])
+    assert [row.category for row in data.rows] == ["other", "other", "part"]
+    both = SourceData(mixed, clip, workplace / "both", references=2)
+    both.encode(spec, 4, "fp32", resize_first=False)
+    torch.manual_seed(0)
+    assert len({float(both.batch([0]).references.stream(4)[0, 1, 0]) for _ in range(20)}) == 2
+    plain = SourceData(mixed, clip, workplace / "plain")
+    plain.encode(spec, 4, "fp32", resize_first=False)
+    state = torch.get_rng_state()
+    assert plain.batch([0]).references is None
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_source_category_without_normal_training_pictures_is_refused(workplace, clip):
+    manifest = load_manifest("source")
+    bare = replace(manifest, rows=manifest.rows[:-1])
+    with pytest.raises(UserError, match=r"pictures: part: the learner compares with normal training pictures"):
+        SourceData(bare, clip, workplace, references=1)

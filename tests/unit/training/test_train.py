@@ -51,8 +51,10 @@ def write_source(root, masked=True):
         Image.fromarray(mask).save(root / f"{i}_mask.png")
         name = f"{i}_mask.png" if i % 2 and masked else ""
         rows.append(Row(f"{i}.png", "c", "cloth", i % 2, name, "test", "", 48, 48, f"{i}"))
+    rows.append(Row("normal.png", "c", "cloth", 0, "", "train", "", 48, 48, "n"))
+    Image.fromarray(generator.randint(0, 256, (48, 48, 3)).astype(np.uint8)).save(root / "normal.png")
     facts = {"has_image_labels": True, "has_pixel_labels": masked, "size": (48, 48), "mask_rule": "gt127"}
-    counts = {"c": {"train": 0, "normal": 3, "anomalous": 3}}
+    counts = {"c": {"train": 1, "normal": 3, "anomalous": 3}}
     write_manifest(
         Manifest("source", "folder", "d", root, hash="h", counts=counts, notes=(), rows=tuple(rows), **facts)
     )

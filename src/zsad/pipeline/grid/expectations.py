@@ -8,7 +8,7 @@ from zsad.common.io import read_json, write_json
 
 LOGS = Path("data/logs")
 SECONDS = LOGS / "seconds.json"
-GUESS = {"train": 40.0, "adapt": 20.0, "predict": 5.0, "predict_few_shot": 5.0}
+GUESS = {"train": 40.0, "adapt": 20.0, "predict": 5.0, "adapt_trained": 20.0, "predict_few_shot": 5.0}
 SHORT = 2.0
 
 

@@ -18,7 +18,10 @@ from zsad.pipeline.grid.executors import Executor, Job
 from zsad.pipeline.grid.expectations import LOGS, Expectations
 from zsad.pipeline.grid.stages import Stages
 
-ACCELERATED = ("train", "adapt", "predict", "predict_few_shot")  # stages that compute on a GPU where there is one
+ACCELERATED = (  # stages that compute on a GPU where there is one
+    *("train", "adapt", "adapt_trained"),
+    *("predict", "predict_few_shot", "predict_adapted"),
+)
 TORCH = (*ACCELERATED, "weights")
 TICK = 0.25  # seconds
 WRITE_EVERY = 60.0  # seconds between writings of dvc.lock

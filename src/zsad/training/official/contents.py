@@ -28,16 +28,20 @@ class Caution:
 class Contents:
     """Names and shapes of all tensors below the one top-level key `top`; of a flat file, `top` ends in a dot.
 
+    Of a file with several top-level keys, `top` has them all, and names begin with theirs and a dot.
+
     trained: becomes our parameter of that name, whose shape may lack axes of length 1. frozen: must equal these
-    values, which follow from CLIP alone. copies: name → trained tensor that it repeats. unused: dropped. late: tensors
+    values, which follow from CLIP alone. copies: name → trained tensor that it repeats. whole: which
+    of these are counters. unused: dropped. late: tensors
     that start at zero; all of them still zero, and the file is of an earlier stage of training. keyed: settings that
     depend on the training set and stand in no file.
     """
 
-    top: str
+    top: str | tuple[str, ...]
     trained: dict[str, Shape]
     frozen: dict[str, Tensor] = field(default_factory=dict)
     copies: dict[str, str] = field(default_factory=dict)
+    whole: frozenset[str] = frozenset()
     unused: dict[str, Shape] = field(default_factory=dict)
     late: Caution = Caution()
     keyed: Caution = Caution()
@@ -57,6 +61,11 @@ def parameters(learner: Learner) -> dict[str, Shape]:
     """Our stored parameters and their shapes: what most official files hold under the same names."""
     stored = learner.checkpoint()
     return {name: tuple(value.shape) for name, value in learner.named_parameters() if name in stored}
+
+
+def stored(learner: Learner) -> dict[str, Shape]:
+    """The same with buffers, such as the running statistics of a batch norm."""
+    return {name: tuple(value.shape) for name, value in learner.checkpoint().items()}
 
 
 def prompts(text: TextTower, polarity: str, texts: Sequence[str], learned: int) -> dict[str, Tensor]:

@@ -194,10 +194,10 @@ def convert(learner: Learner, layout: Contents, file: Path, backbone: str) -> di
     if layout.late.names and not any(state[name].any() for name in layout.late.names):
         raise UserError(f"{file}: {layout.late.remedy}")
     ours = learner.checkpoint()
-    return {name: state[name].float().reshape(ours[name].shape) for name in layout.trained}
+    return {name: state[name].to(ours[name].dtype).reshape(ours[name].shape) for name in layout.trained}
 
 
-def read_official(file: Path, top: str) -> dict[str, Tensor]:
+def read_official(file: Path, top: str | tuple[str, ...]) -> dict[str, Tensor]:
     """The tensors below `top` of a file by `torch.save`; programs in it are refused, not run."""
     if not file.is_file():
         raise UserError(f"{file}: no such file")
@@ -212,14 +212,23 @@ def read_official(file: Path, top: str) -> dict[str, Tensor]:
     state = _below(content, top, file)
     others = [str(name) for name, value in state.items() if not isinstance(name, str) or not _is_plain(value)]
     if others:
-        raise UserError(f"{file}: {top} holds what is no plain tensor: {', '.join(others)}")
+        raise UserError(
+            f"{file}: {top if isinstance(top, str) else 'it'} holds what is no plain tensor: {', '.join(others)}"
+        )
     return state
 
 
-def _below(content: Any, top: str, file: Path) -> dict[str, Tensor]:
-    """What lies below the one key `top`; where it ends in a dot, a flat file without that beginning of its names."""
+def _below(content: Any, top: str | tuple[str, ...], file: Path) -> dict[str, Tensor]:
+    """What lies below the one key `top`; where it ends in a dot, a flat file without that beginning of its names.
+
+    Below several keys: all of it, each name after its key and a dot.
+    """
     names = list(content) if isinstance(content, dict) else []
     found = _listed(names) or type(content).__name__
+    if isinstance(top, tuple):
+        if set(names) == set(top) and all(isinstance(part, dict) for part in content.values()):
+            return {f"{key}.{name}": value for key, part in content.items() for name, value in part.items()}
+        raise UserError(f"{file}: expected the keys {', '.join(top)} with tensors below each, found: {found}")
     if top.endswith("."):
         if names and all(isinstance(name, str) and name.startswith(top) for name in names):
             return {name.removeprefix(top): value for name, value in content.items()}
@@ -244,7 +253,7 @@ def _misfits(state: dict[str, Tensor], layout: Contents) -> list[str]:
     shapes, unlike = layout.shapes, []
     for name in sorted(shapes.keys() & state):
         value = state[name]
-        whole = name in layout.frozen and not layout.frozen[name].is_floating_point()
+        whole = name in layout.whole or (name in layout.frozen and not layout.frozen[name].is_floating_point())
         if tuple(value.shape) != shapes[name]:
             unlike.append(f"{name} is {list(value.shape)}, expected {list(shapes[name])}")
         elif value.is_floating_point() == whole:

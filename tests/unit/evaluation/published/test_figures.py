@@ -56,7 +56,7 @@ def test_one_source_gives_one_figure() -> None:
 
 def test_own_figures_are_of_the_methods_own_papers() -> None:
     own = {(figure.method, figure.source.label.split()[0]) for figure in figures() if figure.quoted == "own"}
-    assert own == {("cops", "CoPS"), ("anomalyclip", "AnomalyCLIP")}
+    assert own == {("adapt_clip", "AdaptCLIP"), ("cops", "CoPS"), ("anomalyclip", "AnomalyCLIP")}
 
 
 def test_apt_has_none_because_its_tables_could_not_be_read() -> None:

@@ -22,6 +22,7 @@ __all__ = ["place", "save"]  # the fixtures, by which pytest finds them
 
 VIT_L = {  # tensors in the file, values in its distinct floating ones that are no buffer of CLIP
     "ada_clip": (38, 10_665_472),
+    "adapt_clip": (166, 1_770_956),
     "anomalyclip": (32, 5_555_200),
     "april_gan": (8, 3_148_800),
     "bayes_pfl": (131, 27_370_017),
@@ -57,8 +58,8 @@ def test_the_imported_learner_scores_as_one_with_the_same_tensors(save: Save, pi
     wanted = learner_class(method)(build_config(method, _mapping(method).SETTINGS, "x"), clip)
     wanted.draw(torch.Generator().manual_seed(derive_seed("draws", 0)))
     with torch.no_grad():
-        for name, value in wanted.named_parameters():
-            if not name.startswith(wanted.training_only):
+        for name, value in [*wanted.named_parameters(), *wanted.named_buffers()]:
+            if name in state and not name.startswith(wanted.training_only):
                 value.copy_(state[name].reshape(value.shape))
     done = import_official(load_params(), method, file)
     learner, header = checkpoint.load(done.path, clip)

@@ -23,7 +23,7 @@ __all__ = ["place", "save"]  # the fixtures, by which pytest finds them
     ("spoil", "complaint"),
     [
         (lambda state, one: state.pop(one), "missing {one}"),
-        (lambda state, one: state.update(extra=torch.zeros(2)), "unknown extra"),
+        (lambda state, one: state.update({f"{one}_": torch.zeros(2)}), "unknown {one}_"),
         (lambda state, one: state[one].view(-1)[0].fill_(float("nan")), "{one} holds NaN or infinity"),
         (lambda state, one: state.update({one: torch.zeros(2, 3)}), "{one} is [2, 3], expected [1"),
         (lambda state, one: state.update({one: state[one].int()}), "{one} is torch.int32, expected real numbers"),
@@ -35,6 +35,7 @@ def test_a_tensor_that_is_not_as_it_should_be(
     save: Save, method: str, spoil: Callable[[dict[str, Any], str], Any], complaint: str
 ) -> None:
     others = {"april_gan": "fc.1.bias", "bayes_pfl": "PFL_normal.amor_u", "ada_clip": "cls_token_layer.head.0.bias"}
+    others["adapt_clip"] = "textual_learner.ctx_pos"
     one = others.get(method, "ctx_pos")
     message = refusal(method, save(method, lambda state: spoil(state, one)))
     assert message.startswith("official.pth: ")
@@ -148,7 +149,10 @@ def test_a_truncated_file(save: Save) -> None:
 @pytest.mark.parametrize(
     ("command", "complaint"),
     [
-        ("import copz official.pth", "copz: no official checkpoints of it are known; there are: ada_clip, anomalyclip"),
+        (
+            "import copz official.pth",
+            "copz: no official checkpoints of it are known; there are: ada_clip, adapt_clip, a",
+        ),
         ("import clip_zero official.pth", "clip_zero: no official checkpoints"),
         ("import cops nothing.pth", "nothing.pth: no such file"),
         ("import cops data", "data: no such file"),
@@ -190,3 +194,12 @@ def test_help_names_every_method(capsys: pytest.CaptureFixture[str]) -> None:
         cli.main(["import", "--help"])
     told = capsys.readouterr().out
     assert all(method in told for method in importable())
+
+
+@pytest.mark.parametrize(
+    "content", [{"pq_learner": {}}, {"textual_learner": {}, "visual_learner": {}, "pq_learner": 1}]
+)
+def test_a_file_without_all_adapters_is_refused(place: Path, content: Any) -> None:
+    torch.save(content, "official.pth")
+    message = refusal("adapt_clip", "official.pth")
+    assert "expected the keys textual_learner, visual_learner, pq_learner with tensors below each, found: " in message
