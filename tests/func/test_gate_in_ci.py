@@ -24,7 +24,6 @@ GRID = (
     *SMALL,
     "seeds=[0, 1, 2]",
     f"learners={{{FEW_WORDS}, mean_patch: {{epochs: 0}}}}",
-    f"datasets={{demo_source: {DEMO}, demo_texture: {DEMO}, demo_object: {DEMO}}}",
 )
 OTHERWISE = "        return Scored(score, self.as_map(patches_BN))\n"  # the last line of clip_zero
 
@@ -162,13 +161,13 @@ def test_a_stale_lock_file_is_caught_before_anything_runs(drill: Drill) -> None:
 
 def test_a_removed_dataset_cannot_be_compared(drill: Drill) -> None:
     drill.branch("removed")
-    drill.dev.set(f"datasets={{demo_source: {DEMO}, demo_texture: {DEMO}}}")
+    drill.dev.set(f"datasets={{demo_source: {DEMO}}}")
     drill.dev.repro()
     drill.push("removed")
     outcome = drill.ci("removed")
     assert outcome.failed is not None, outcome.output
     assert outcome.failed.startswith("Gate"), outcome.output
-    assert "clip_zero on demo_object: has results there, but params.yaml no longer asks for it" in outcome.summary
+    assert "clip_zero on demo_texture: has results there, but params.yaml no longer asks for it" in outcome.summary
     assert (drill.verdict()["verdict"], drill.verdict()["exit_code"]) == ("cannot_compare", 2)
 
 

@@ -74,6 +74,8 @@ def test_every_strict_configuration_is_registered_with_both_aliases(repo: Repo) 
 
 
 def test_a_second_run_runs_nothing(repo: Repo) -> None:
+    (repo.path / "src/.ruff_cache").mkdir()
+    (repo.path / "src/.ruff_cache/0").write_text("of a checker that ran in src")
     assert repo.is_up_to_date()
     assert repo.repro() == []
 
