@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from zsad.common.cpu import settings
+from zsad.common.cpu import cores, settings
 
 os.environ.update(settings(deterministic=True, threads=1))  # as stages compute; before torch and NumPy are imported
 
@@ -28,7 +28,7 @@ SIDE = 72  # 9 x 9 patches: not the native 6 x 6, so that the position embedding
 
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: some tests wait, for a server or a time-out, and a core would wait with them."""
-    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
+    return cores() + 1
 
 
 def shipped(name: str) -> str:

@@ -56,6 +56,11 @@ def without_subnormals() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @cache
 def has_avx2() -> bool:
     """Whether this is an x86 processor with AVX2; where the system does not tell, no."""

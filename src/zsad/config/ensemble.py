@@ -55,12 +55,9 @@ def members_of(row: Row) -> tuple[Configuration, ...]:
 
 
 def check_ensembles(params: "Params", shown: str) -> None:
-    """Members are configurations, and the key of an ensemble is none. `shown`: the file, for messages."""
+    """Members are configurations, and no ensemble is one. `shown`: the file, for messages."""
     for key, block in params.ensembles.items():
         where = f"{shown}: ensembles.{key}"
-        for name in ("learners", "few_shot", "few_shot_of"):
-            if key in getattr(params, name):
-                raise UserError(f"{where}: stands under `{name}` as well; rename one of them")
         for member in block.of:
             if member in params.ensembles:
                 raise UserError(f"{where}.of: {member} is an ensemble itself; name its members, with their weights")

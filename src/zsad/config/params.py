@@ -159,7 +159,7 @@ def load_params(path: Path = PARAMS_FILE, shown_as: Path | None = None) -> Param
 def _check_names(params: Params, shown: str) -> None:
     """Results go by key, and registered models by key or, adapted to a dataset, by `<key>__<dataset>`."""
     first: dict[str, str] = {}
-    for name in ("learners", "few_shot", "few_shot_of"):
+    for name in ("learners", "few_shot", "few_shot_of", "ensembles"):
         for key in getattr(params, name):
             if key in first:
                 raise UserError(f"{shown}: {name}.{key}: stands under `{first[key]}` as well; rename one of them")

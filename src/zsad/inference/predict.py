@@ -28,7 +28,7 @@ def predict(params: Params, key: str, dataset: str) -> None:
     out = PREDICTIONS / key / dataset
     if reason := why_not_applicable(record, manifest):
         log(f"nothing to predict: {reason}")
-        source = configuration.auxiliary(params, dataset) if configuration.shots else record.source
+        source = configuration.auxiliary(params, dataset)
         write_not_applicable(out, _without_models(configuration, record, source, manifest, reason))
         return
     if not manifest.test:

@@ -104,8 +104,9 @@ def _models(params: Params, one: Configuration) -> list[Any]:
 
 def _targets(params: Params, one: Configuration) -> Any:
     """What adapting reads of other keys: namings; a form, which adapts to all datasets at once, also whose weights."""
-    weights = {dataset: one.auxiliary(params, dataset) for dataset in params.datasets} if one.of else {}
-    return [weights, params.class_names] if one.of else params.class_names
+    if not one.of:
+        return params.class_names
+    return [{dataset: one.auxiliary(params, dataset) for dataset in params.datasets}, params.class_names]
 
 
 def _run(params: Params, one: Configuration) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from zsad.datasets.images import WORKERS, in_threads, read_image
 from zsad.datasets.manifest import Manifest, Row
 from zsad.datasets.masks import read_mask, resize_mask_paper
 from zsad.learners.base import Batch, Sample
-from zsad.training.references import References
+from zsad.training.references import ByCategory, References
 from zsad.training.stored_features import StoredFeatures
 
 View = Callable[[Sample, Sequence[Callable[[], Sample]], np.random.Generator], Sample]  # Learner.view
@@ -34,7 +34,7 @@ class SourceData:
     """The source's *test* split (normal pictures, and anomalous ones with masks): what the field trains on.
 
     Entries: the pictures in the manifest's order, each in `views` random views made by `view` (0: only as it is).
-    references: size of the pool of normal pictures of each category that batches bring one of (0: they bring none).
+    references: pools of normal pictures, by category; batches bring one for each picture (None: they bring none).
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class SourceData:
         directory: Path,
         views: int = 0,
         view: View | None = None,
-        references: int = 0,
+        references: ByCategory | None = None,
     ) -> None:
         self.rows = manifest.trainable
         self.root = manifest.root
@@ -54,7 +54,7 @@ class SourceData:
         side = clip.image_size
         entries = len(self.rows) * self.per_picture
         self.features = StoredFeatures(directory, entries)
-        self.references = References(manifest, clip, directory / "references", references) if references else None
+        self.references = References(manifest.root, references, clip, directory / "references") if references else None
         self.labels = np.repeat([row.label for row in self.rows], self.per_picture)
         self.masks = np.zeros((entries, (side * side + 7) // 8), np.uint8)  # one bit a pixel
         if self.view is None:

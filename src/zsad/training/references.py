@@ -3,7 +3,7 @@
 Each category has a pool of them, encoded once; which one is drawn anew for every picture of every batch.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -16,14 +16,15 @@ from zsad.datasets.manifest import Manifest, Row
 from zsad.training.normal_pictures import draw, pool
 from zsad.training.stored_features import StoredFeatures
 
+ByCategory = Mapping[str, Sequence[Row]]
+
 
 class References:
-    """Up to `count` normal training pictures of each category."""
+    """The features of what `draw_references` has drawn, in files in `directory`; `root`: of the source."""
 
-    def __init__(self, manifest: Manifest, clip: Clip, directory: Path, count: int) -> None:
-        drawn = draw_references(manifest, count)
+    def __init__(self, root: Path, drawn: ByCategory, clip: Clip, directory: Path) -> None:
         self.clip = clip
-        self.paths = [manifest.root / row.path for rows in drawn.values() for row in rows]
+        self.paths = [root / row.path for rows in drawn.values() for row in rows]
         self.places: dict[str, range] = {}
         for category, rows in drawn.items():
             start = sum(map(len, self.places.values()))

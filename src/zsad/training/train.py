@@ -14,14 +14,15 @@ from zsad.common.progress import log
 from zsad.common.seeding import derive_seed, seed_everything
 from zsad.config.configuration import Configuration
 from zsad.config.params import Params
-from zsad.datasets.manifest import Manifest, Row, load_manifest
+from zsad.datasets.manifest import Manifest, load_manifest
+from zsad.learners.base import Learner
 from zsad.learners.lookup import check_settings, learner_class
 from zsad.training.cell import Cell, Report, only_one, scratch_of
 from zsad.training.features import SourceData
 from zsad.training.loop import Trainer
 from zsad.training.official.reuse import copy_imported
 from zsad.training.record import Record, write_unused
-from zsad.training.references import draw_references
+from zsad.training.references import ByCategory, draw_references
 from zsad.training.setup import Setup, set_up
 
 
@@ -58,11 +59,14 @@ def _check_labels(configuration: Configuration, manifest: Manifest) -> None:
 def _train(setup: Setup, manifest: Manifest, seeds: list[int], report: Report) -> None:
     trained, pictures = setup.method.trained, manifest.trainable
     record = setup.record(manifest, seeds if trained else seeds[:1], trained=trained)
-    cell = Cell(record, report, _seen(setup, manifest) if trained else ())
+    example = setup.learner()  # says what training reads; each seed has a learner of its own
+    beside = draw_references(manifest, example.references) if example.references else {}
+    seen = [*pictures, *(row for rows in beside.values() for row in rows)]
+    cell = Cell(record, report, seen if trained else ())
     cell.announce(len(pictures))
     deterministic = setup.params.deterministic
     with scratch_of(record, "train") as scratch, cell.checkpoints() as save:
-        trainer = _trainer(setup, manifest, scratch, report) if trained else None
+        trainer = _trainer(setup, example, manifest, beside, scratch, report) if trained else None
         for seed in record.seeds:
             seed_everything(derive_seed("init", seed), deterministic)
             learner = setup.learner()
@@ -72,17 +76,12 @@ def _train(setup: Setup, manifest: Manifest, seeds: list[int], report: Report) -
             save(seed, learner)
 
 
-def _seen(setup: Setup, manifest: Manifest) -> list[Row]:
-    """The pictures that are learned from: those trained on, and the normal ones that they are compared with."""
-    pool = setup.learner().references
-    drawn = draw_references(manifest, pool) if pool else {}
-    return [*manifest.trainable, *(row for rows in drawn.values() for row in rows)]
-
-
-def _trainer(setup: Setup, manifest: Manifest, scratch: Path, report: Report) -> Trainer:
-    """The source with its frozen features, ready to train on."""
-    params, configuration, learner = setup.params, setup.configuration, setup.learner()
-    data = SourceData(manifest, setup.clip, scratch / "features", learner.views, learner.view, learner.references)
+def _trainer(
+    setup: Setup, example: Learner, manifest: Manifest, beside: ByCategory, scratch: Path, report: Report
+) -> Trainer:
+    """The source with its frozen features, ready to train on; `beside`: normal pictures to compare with."""
+    params, configuration = setup.params, setup.configuration
+    data = SourceData(manifest, setup.clip, scratch / "features", example.views, example.view, beside)
     resize_first = configuration.protocol == "paper"
-    data.encode(learner.training_spec, params.batch_size, params.precision, resize_first)
+    data.encode(example.training_spec, params.batch_size, params.precision, resize_first)
     return Trainer(data, scratch, params.deterministic, report, configuration.where)

@@ -15,6 +15,7 @@ from zsad.datasets.manifest import load_manifest
 from zsad.datasets.masks import resize_mask_paper
 from zsad.learners.lookup import build_config, learner_class
 from zsad.training.features import SourceData
+from zsad.training.references import draw_references
 
 
 @pytest.fixture
@@ -93,7 +94,7 @@ def test_references_are_normal_training_pictures_of_the_category(workplace):
     other = [replace(row, category="other") for row in manifest.rows[:2]]
     pool = [replace(manifest.rows[i], split="train", label=0, pixel_hash=f"n{i}", category="other") for i in (2, 4)]
     mixed = replace(manifest, rows=(*other, *pool, manifest.rows[5], manifest.rows[-1]))
-    data = SourceData(mixed, clip, workplace / "features", references=1)
+    data = SourceData(mixed, clip, workplace / "features", references=draw_references(mixed, 1))
     data.encode(spec, 4, "fp32", resize_first=False)
     wanted = clip.image.encode(torch.from_numpy(preprocess(workplace / "pictures/train.png", 48))[None], spec)
     batch = data.batch([2, 0, 1])
@@ -101,7 +102,7 @@ def test_references_are_normal_training_pictures_of_the_category(workplace):
     assert torch.equal(batch.references.stream(2)[1], batch.references.stream(2)[2])  # a pool of one
     assert not torch.equal(batch.references.stream(2)[0], batch.references.stream(2)[1])
     assert [row.category for row in data.rows] == ["other", "other", "part"]
-    both = SourceData(mixed, clip, workplace / "both", references=2)
+    both = SourceData(mixed, clip, workplace / "both", references=draw_references(mixed, 2))
     both.encode(spec, 4, "fp32", resize_first=False)
     torch.manual_seed(0)
     assert len({float(both.batch([0]).references.stream(4)[0, 1, 0]) for _ in range(20)}) == 2
@@ -112,8 +113,8 @@ def test_references_are_normal_training_pictures_of_the_category(workplace):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-def test_a_source_category_without_normal_training_pictures_is_refused(workplace, clip):
+def test_a_source_category_without_normal_training_pictures_is_refused(workplace):
     manifest = load_manifest("source")
     bare = replace(manifest, rows=manifest.rows[:-1])
     with pytest.raises(UserError, match=r"pictures: part: the learner compares with normal training pictures"):
-        SourceData(bare, clip, workplace, references=1)
+        draw_references(bare, 1)

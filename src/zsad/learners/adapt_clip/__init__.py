@@ -34,6 +34,7 @@ from zsad.learners.adapt_clip.fusion import enlarge, harmonic_mean, peak
 from zsad.learners.base import PAPER_SIDE, Batch, Scored
 from zsad.learners.few_shot import FewShotLearner, Support
 from zsad.learners.shared.losses import segmentation_loss
+from zsad.learners.shared.prompts import prototypes
 from zsad.learners.shared.similarity import mean_log_odds, two_way_logit
 from zsad.learners.shared.states import States
 
@@ -86,16 +87,10 @@ class AdaptClip(FewShotLearner):
 
     @torch.no_grad()
     def fixed_features(self) -> Tensor:
-        """Unit features [2, D] of the hand-written prompts, normal first: means of features of any length."""
+        """Unit features [2, D] of the hand-written prompts, normal first."""
         if self.clip.text.ln_final not in KNOWN:
-            words = States()
-            means = [self._mean_feature(states, words.templates) for states in (words.normal, words.anomalous)]
-            KNOWN[self.clip.text.ln_final] = F.normalize(torch.stack(means), dim=-1)
+            KNOWN[self.clip.text.ln_final] = prototypes(self.clip.text, States(), "object")
         return KNOWN[self.clip.text.ln_final]
-
-    def _mean_feature(self, states: Sequence[str], templates: Sequence[str]) -> Tensor:
-        prompts = [template.format(state.format("object")) for state in states for template in templates]
-        return self.clip.text.encode_strings(prompts).mean(0)
 
     def learned_features(self) -> Tensor:
         """Unit features [2, D] of the learned prompts, normal first."""

@@ -27,13 +27,13 @@ from torch import Tensor, nn
 from zsad.clip.backbone import Activation, Clip, FeatureSpec, ImageFeatures, PositionResize
 from zsad.common.errors import UserError
 from zsad.config.schema import Protocol
-from zsad.learners.base import PAPER_SIDE, Batch, Cosine, Learner, Phase, Sample, Scored, Upsample
+from zsad.learners.base import PAPER_SIDE, Batch, Cosine, Phase, Sample, Scored, Upsample
 from zsad.learners.bayes_pfl import flows as flow
 from zsad.learners.bayes_pfl import views as views
 from zsad.learners.bayes_pfl.config import Config
 from zsad.learners.bayes_pfl.losses import balanced_focal, global_dice, orthogonality
 from zsad.learners.bayes_pfl.prompts import encode_prompts
-from zsad.learners.shared.mosaic import mosaic
+from zsad.learners.shared.mosaic import MosaicLearner
 
 HEADS = 4  # of the residual cross-attention
 SMALL_TOP = (
@@ -49,7 +49,7 @@ SMALL_TOP = (
 Draws = tuple[flow.Draw, flow.Draw, flow.Draw]  # of context, normal state, abnormal state
 
 
-class BayesPfl(Learner):
+class BayesPfl(MosaicLearner):
     """Trained: prompt bank, temperatures, encoders, flows, RCA, classifier: 23,497,505 scalars at ViT-L."""
 
     Config = Config
@@ -150,14 +150,8 @@ class BayesPfl(Learner):
         normal, abnormal = updated.unflatten(1, (2, -1)).unbind(1)
         return self.as_map(self.temperature_pixel.exp() * ((abnormal - normal) @ s_NLD.transpose(1, 2)))
 
-    @property
-    def views(self) -> int:
-        return self.config.augmented_views
-
     def view(self, sample: Sample, anomalous: Sequence[Callable[[], Sample]], generator: np.random.Generator) -> Sample:
-        if anomalous and generator.random() < self.config.mosaic:
-            sample = mosaic(anomalous, generator)
-        return views.augment(sample, generator)
+        return views.augment(super().view(sample, anomalous, generator), generator)
 
     def phases(self) -> Sequence[Phase]:
         """Stage 1 on a cosine over the epochs of both stages; stage 2: the classifier alone, at a constant rate."""

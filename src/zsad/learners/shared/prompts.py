@@ -1,6 +1,5 @@
 """A compositional prompt ensemble: normal and anomalous states × templates around the class name, nothing learned."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from zsad.clip.backbone import Clip
+from zsad.clip.text import TextTower
 from zsad.config.schema import Block, Protocol
 from zsad.learners.base import Learner
 from zsad.learners.shared.states import States
@@ -39,10 +39,14 @@ class PromptEnsemble(Learner):
     def prototypes(self, name: str) -> Tensor:
         """Unit text prototypes [2, D] of a class name: normal, anomalous."""
         if name not in self._prototypes:
-            means = [self._mean_embedding(states, name) for states in (self.states.normal, self.states.anomalous)]
-            self._prototypes[name] = F.normalize(torch.stack(means), dim=-1)
+            self._prototypes[name] = prototypes(self.clip.text, self.states, name)
         return self._prototypes[name]
 
-    def _mean_embedding(self, states: Sequence[str], name: str) -> Tensor:
-        prompts = [template.format(state.format(name)) for state in states for template in self.states.templates]
-        return self.clip.text.encode_strings(prompts).mean(0)
+
+def prototypes(text: TextTower, words: States, name: str) -> Tensor:
+    """Unit text prototypes [2, D] of a class name: normal, anomalous; means of embeddings of any length."""
+    means = [
+        text.encode_strings([template.format(state.format(name)) for state in states for template in words.templates])
+        for states in (words.normal, words.anomalous)
+    ]
+    return F.normalize(torch.stack([embeddings.mean(0) for embeddings in means]), dim=-1)

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 
-from zsad.common.cpu import settings
+from zsad.common.cpu import cores, settings
 from zsad.common.errors import UserError
 from zsad.common.progress import log
 from zsad.config.params import Params
@@ -31,8 +31,3 @@ def repro(params: Params, main: Main, targets: Sequence[str], jobs: int | None =
     grid.run()
     log(summary(grid, time.monotonic() - started))
     return exit_code(grid.progress.failed) if grid.progress.failed else 0
-
-
-def cores() -> int:
-    """CPU cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
