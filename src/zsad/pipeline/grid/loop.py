@@ -10,12 +10,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from zsad.common.errors import OUR_FAULT, UserError
 from zsad.pipeline.grid.display import Display, Progress, Settled, display_of, short
 from zsad.pipeline.grid.executors import Executor, Job
 from zsad.pipeline.grid.expectations import LOGS, Expectations
+from zsad.pipeline.grid.interrupts import Interrupts
 from zsad.pipeline.grid.stages import Stages
 
 ACCELERATED = (  # stages that compute on a GPU where there is one
@@ -45,6 +45,7 @@ class Grid:
         self._unchecked = list(self.stages)
         self._due: list[Job] = []
         self._held: dict[str, ExitStack] = {}
+        self._interrupts = Interrupts()
         self.progress = Progress(self.expectations, len(self.stages), self.jobs)
         self.progress.left.update(self._paths)
         self._written = time.monotonic()
@@ -52,18 +53,17 @@ class Grid:
     def run(self) -> None:
         """Until nothing is left that can run; what is done is recorded, whatever ends the run."""
         display = display_of(self.progress)
-        before = signal.signal(signal.SIGTERM, _interrupt)
-        try:
-            while self._turn(display):
-                pass
-        finally:
-            signal.signal(signal.SIGTERM, before)
-            self.executor.stop()
-            for held in self._held.values():
-                held.close()
-            self.stages.write()
-            self.expectations.save()
-            display.close()
+        with self._interrupts.deferred():
+            try:
+                while self._turn(display):
+                    pass
+            finally:
+                self.executor.stop()
+                for held in self._held.values():
+                    held.close()
+                self.stages.write()
+                self.expectations.save()
+                display.close()
 
     def _turn(self, display: Display) -> bool:
         """Start what can start, take in what has ended; whether there is more to come."""
@@ -72,7 +72,10 @@ class Grid:
         if not self.progress.running and not self._due:
             return False
         for job, code in self.executor.ended(TICK):
+            if code:
+                self._interrupts.heed()  # a terminal interrupts workers as well: theirs is no failure
             self._end(job, code, display)
+        self._interrupts.heed()
         if time.monotonic() - self._written > WRITE_EVERY:
             self.stages.write()
             self._written = time.monotonic()
@@ -83,6 +86,7 @@ class Grid:
         """Go through stages whose upstream is settled: unchanged, from the run cache, or due."""
         while ready := [name for name in self._unchecked if self.stages.upstream[name] <= self._settled]:
             for name in ready:
+                self._interrupts.heed()
                 self._unchecked.remove(name)
                 if not self.stages.is_stale(name):
                     self.stages.pass_over(name)
@@ -98,6 +102,7 @@ class Grid:
         if self.progress.failed and not self.keep_going:
             self._due.clear()
         while fitting := [job for job in self._due if self.executor.has_room(job)]:
+            self._interrupts.heed()
             job = max(fitting, key=lambda job: self._paths[job.name])
             self._due.remove(job)
             self.stages.prepare(job.name)
@@ -193,7 +198,3 @@ def _shown(path: Path) -> str:
 def _tail(path: Path) -> str:
     lines: Sequence[str] = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     return "\n".join(f"    {line}" for line in lines[-TAIL:])
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt
