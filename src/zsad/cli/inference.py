@@ -9,6 +9,7 @@ from zsad.common.errors import UserError
 OF_PICTURES = {  # options of `zsad predict MODEL PATH…` alone, and what says the same of a dataset
     "object": "a dataset's class names stand under its `classes` in params.yaml",
     "category": "a dataset's pictures have theirs; a model is models:/KEY@champion, or a .safetensors file",
+    "calibration": "metrics of a dataset need no threshold",
     "states": "write `states` among the settings of the configuration in params.yaml",
 }
 
@@ -26,6 +27,9 @@ def add_commands(commands: Commands) -> None:
     predict.add_argument("--out", type=Path, default=Path("predictions"), help="where results go (%(default)s)")
     predict.add_argument("--object", help="class name, for learners whose prompts hold one (default: object)")
     predict.add_argument("--category", help="of a few-shot model: which of its categories the pictures are of")
+    predict.add_argument(
+        "--calibration", metavar="NAME", help="of the model (`zsad calibrate`): a threshold, so labels"
+    )
     predict.add_argument(
         "--states", type=Path, metavar="FILE", help="own words for hand-written prompts (clip_zero, winclip): YAML"
     )
@@ -50,9 +54,8 @@ def _predict_pictures(arguments: argparse.Namespace) -> None:
     from zsad.tracking.loading import load
 
     paths, out = [Path(path) for path in arguments.paths], arguments.out
-    failed = predict_paths(
-        load(arguments.model, states=arguments.states), paths, out, arguments.object, arguments.category
-    )
+    predictor = load(arguments.model, states=arguments.states, calibration=arguments.calibration)
+    failed = predict_paths(predictor, paths, out, arguments.object, arguments.category)
     print(f"{out / 'scores.csv'} written")
     if failed:
         raise UserError(f"{failed} pictures could not be read; their rows in {out}/scores.csv say why")
