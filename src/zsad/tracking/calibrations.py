@@ -116,7 +116,7 @@ def _read(folder: Path, stem: str) -> dict[str, Calibration]:
 def _file(model: str, checkpoint: Path, calibration: Calibration) -> Path:
     """Beside the checkpoint, but not where the file is not the user's to keep, or DVC would see its folder changed."""
     folder = checkpoint.parent.resolve()
-    held = [place for place in (folder, *folder.parents) if place.with_name(f"{place.name}.dvc").is_file()]
+    held = any(Path(f"{place}.dvc").is_file() for place in (folder, *folder.parents))  # by `dvc add`
     if model.startswith("runs:/") or held or folder.is_relative_to(CHECKPOINTS.resolve()):
         return _kept(calibration)
     return beside(checkpoint, calibration.name)
