@@ -455,7 +455,11 @@ def test_a_run_names_its_checkpoints(params: Params) -> None:
     before = {seed: (folder / f"seed_{seed}.safetensors").read_bytes() for seed in (0, 1)}
     for seed in before:  # of the registered version, and of the run itself
         (folder / f"seed_{seed}.safetensors").unlink()
-        assert resolve_run(f"{uri}/checkpoints/seed_{seed}.safetensors").read_bytes() == before[seed]
+        stored = resolve_run(f"{uri}/checkpoints/seed_{seed}.safetensors")
+        assert stored.read_bytes() == before[seed]
+        one = calibrate("LINE3", 0.5, [0.1], [0.1], checkpoint_sha256=file_sha256(stored))
+        assert Path(keep(f"{uri}/seed_{seed}", stored, one)).is_relative_to(CALIBRATIONS)  # not in MLflow's artifacts
+        assert find(f"{uri}/seed_{seed}", stored, "LINE3") == one
     for seed, content in before.items():
         (folder / f"seed_{seed}.safetensors").write_bytes(content)
     with pytest.raises(UserError, match="no seed 7 in this run; it has: 0, 1"):
