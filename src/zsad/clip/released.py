@@ -1,8 +1,8 @@
 """Released weights of a CLIP as a state dict: of an open_clip tag or of a local file, judged by their hash.
 
-A tag's file comes from the Hugging Face hub or its cache; HF_ENDPOINT, HF_HUB_CACHE and HF_HUB_OFFLINE are heeded. Where
-the hub gives none, OpenAI's weights are asked of OpenAI: a TorchScript archive, that people may also bring. Nothing in
-any of these files is run.
+A tag's file comes from the Hugging Face hub or its cache; HF_ENDPOINT, HF_HUB_CACHE and HF_HUB_OFFLINE are heeded.
+Where the hub gives none, OpenAI's weights are asked of OpenAI: a TorchScript archive, that people may also bring.
+No program in any of these files is run.
 """
 
 import re
@@ -26,7 +26,7 @@ NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size")  # what OpenA
 
 @dataclass(frozen=True)
 class Released:
-    """An architecture with its weights. config: what open_clip_config.json holds, with the activation that they want."""
+    """An architecture with its weights. config: as open_clip_config.json, with the activation that they want."""
 
     config: dict[str, Any]
     state: dict[str, Any]
@@ -62,8 +62,8 @@ def _of_path(params: BackboneParams) -> Path:
     file = Path(params.pretrained)
     if not file.is_file():
         raise UserError(
-            f"params.yaml: backbones: {params.name}: `pretrained: {params.pretrained}` is neither a tag of open_clip for it"
-            " nor a file; docs/backbones.md has examples"
+            f"params.yaml: backbones: {params.name}: `pretrained: {params.pretrained}` is neither a tag of open_clip"
+            " for it nor a file; docs/backbones.md has examples"
         )
     return file
 
