@@ -14,7 +14,8 @@ from zsad.common.cpu import cores
 from zsad.common.progress import log
 from zsad.config.params import Params
 from zsad.pipeline.bench.around import around
-from zsad.pipeline.bench.timing import Times, in_turn, ratios
+from zsad.pipeline.bench.counting import operations
+from zsad.pipeline.bench.timing import Times, Work, in_turn, ratios
 from zsad.pipeline.bench.works import FLOOR, TOWER, Subject, bare, subject
 
 PREDICTION, STEP, AROUND = "prediction", "training step", "beside the model"
@@ -24,7 +25,8 @@ PREDICTION, STEP, AROUND = "prediction", "training step", "beside the model"
 class Timing:
     """One row. ms: median of a picture; spread: half the distance of the quartiles over the median; batch: pictures.
 
-    over_floor: median ratio to the tower with its V-V stream in the same rounds; None where that is no comparison.
+    gflop: counted operations of a picture, in 10⁹; over_floor: median ratio to the tower with its V-V stream in the
+    same rounds. None where that is no comparison.
     """
 
     what: str
@@ -32,6 +34,7 @@ class Timing:
     batch: int
     ms: float
     spread: float
+    gflop: float | None = None
     over_floor: float | None = None
 
 
@@ -52,6 +55,7 @@ class Bench:
                 "batch": row.batch,
                 "ms a picture": f"{row.ms:.2f}",
                 "pictures a second": f"{1000 / row.ms:.1f}",
+                "GFLOP a picture": f"{row.gflop:.2f}" if row.gflop else "",
                 "over the floor": f"{row.over_floor:.2f}" if row.over_floor else "",
                 "spread": f"{row.spread:.0%}",
             }
@@ -92,7 +96,7 @@ def _predictions(one: Subject, batch: int, rounds: int) -> list[Timing]:
     works = {**bare(one.clip, batch, one.precision), one.key: one.prediction(batch)}
     found = in_turn(works, rounds, _settled)
     return [
-        _timing(PREDICTION, name, batch, times, None if name == TOWER else ratios(times, found[FLOOR]))
+        _timing(PREDICTION, name, batch, times, works[name], None if name == TOWER else ratios(times, found[FLOOR]))
         for name, times in found.items()
     ]
 
@@ -102,11 +106,14 @@ def _step(one: Subject, rounds: int) -> list[Timing]:
     if step is None:
         return []
     work, size = step
-    return [_timing(STEP, one.key, size, in_turn({one.key: work}, rounds, _settled)[one.key])]
+    return [_timing(STEP, one.key, size, in_turn({one.key: work}, rounds, _settled)[one.key], work)]
 
 
-def _timing(what: str, name: str, batch: int, times: Times, over_floor: float | None = None) -> Timing:
-    return Timing(what, name, batch, 1000 * times.median / batch, times.spread, over_floor)
+def _timing(
+    what: str, name: str, batch: int, times: Times, counted: Work | None = None, over_floor: float | None = None
+) -> Timing:
+    gflop = operations(counted) / batch / 1e9 if counted else None
+    return Timing(what, name, batch, 1000 * times.median / batch, times.spread, gflop, over_floor)
 
 
 def _settled() -> None:
