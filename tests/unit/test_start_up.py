@@ -47,6 +47,11 @@ def test_telling_what_is_there_reads_no_pictures() -> None:
     assert not loaded("import zsad.datasets.describe") & {*HEAVY, "numpy", "cv2", "requests"}
 
 
+def test_the_doctor_needs_neither_torch_nor_mlflow_nor_dvc() -> None:
+    program = "from zsad.pipeline.doctor.examine import examine; assert list(examine())"
+    assert not loaded(program) & {*HEAVY, "dvc", "alembic"}
+
+
 def test_importing_zsad_and_its_command_line_loads_next_to_nothing() -> None:
     assert not loaded("import zsad; dir(zsad)") & {*HEAVY, *LIGHT, "numpy"}
     assert not loaded("from zsad.cli.main import _parser; _parser()") & {*HEAVY, *LIGHT, "numpy"}

@@ -1,9 +1,10 @@
-"""`zsad repro`, `code`, `backbones`, `leftovers`: the pipeline as a whole; `bench`: how fast it is on this machine."""
+"""`zsad repro`, `code`, `backbones`, `leftovers`: the pipeline as a whole; `doctor`, `bench`: this machine."""
 
 import argparse
+import json
 from pathlib import Path
 
-from zsad.cli.parsing import Commands, add_command, stage_params
+from zsad.cli.parsing import Commands, add_command, print_table, stage_params
 
 
 def add_commands(commands: Commands) -> None:
@@ -19,6 +20,9 @@ def add_commands(commands: Commands) -> None:
         commands, "leftovers", _leftovers, "files of keys that params.yaml no longer has; nothing is deleted"
     )
     leftovers.add_argument("--remove", action="store_true", help="delete them, training journals included")
+    doctor = add_command(commands, "doctor", _doctor, "what is missing on this machine, and the command that mends it")
+    doctor.add_argument("--json", action="store_true", help="as JSON")
+    doctor.add_argument("--online", action="store_true", help="also ask DVC's remote whether it answers")
     bench = add_command(commands, "bench", _bench, "time the image tower, predictions and training steps; a table")
     bench.add_argument("keys", nargs="*", metavar="KEY", help="configurations of params.yaml (default: all)")
     bench.add_argument("--batch", type=int, nargs="+", default=[1, 8], metavar="N", help="pictures at once (1 8)")
@@ -65,6 +69,18 @@ def _leftovers(arguments: argparse.Namespace) -> None:
         remove(found)
     elif found:
         print("zsad leftovers --remove deletes them")
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from zsad.common.errors import UserError
+    from zsad.pipeline.doctor.examine import examine
+
+    found = list(examine(arguments.online))
+    if arguments.json:
+        print(json.dumps([vars(finding) for finding in found], indent=1, ensure_ascii=False))
+    else:
+        print_table([finding.row for finding in found])
+    return UserError.exit_code if any(finding.level == "missing" for finding in found) else 0
 
 
 def _bench(arguments: argparse.Namespace) -> None:

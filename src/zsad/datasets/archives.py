@@ -200,9 +200,15 @@ def _names_of(part: str, sources: Iterable[Source]) -> set[str]:
     return {part, *(PurePosixPath(source.file).stem for source in sources)}
 
 
-def _size(entry: Entry) -> str:
+def published_size(entry: Entry) -> int | None:
+    """Bytes of a set's archives, as published; None where one of them has no published size."""
     sizes = [next((source.size for source in sources if source.size), None) for sources in _ways(entry)[0].values()]
-    return decimal(sum(size for size in sizes if size)) if all(sizes) else "size not published"
+    return sum(size for size in sizes if size) if all(sizes) else None
+
+
+def _size(entry: Entry) -> str:
+    size = published_size(entry)
+    return decimal(size) if size else "size not published"
 
 
 def _licence(identifier: str, entry: Entry, places: Places) -> str:
