@@ -1,4 +1,4 @@
-"""Official weights in the pipeline: import, `dvc repro` of their configuration, the registry, a prediction by URI."""
+"""Official weights in the pipeline: import, `dvc repro` of their configuration, registry, predictions, promotion."""
 
 import csv
 import hashlib
@@ -45,3 +45,24 @@ def test_import_evaluate_register_predict(repo: Repo) -> None:
         with (repo.path / "out/scores.csv").open() as table:
             scores.append(next(csv.DictReader(table))["score"])
     assert scores[0] == scores[1] != ""
+
+
+def test_promote_and_serve(repo: Repo) -> None:
+    official = hashlib.sha256((repo.path / "epoch_15.pth").read_bytes()).hexdigest()
+    repo.commit("official weights")
+    told = repo.run("zsad", "promote", "anomalyclip_official", "--against", "HEAD")
+    assert "version 1 is champion already" in told
+    (noted,) = json.loads((repo.path / "metrics/promotions.json").read_text())["anomalyclip_official"]
+    assert noted["imported"] == official
+    assert (repo.path / f"data/registry/promoted/{noted['checkpoint_sha256']}.safetensors").is_file()
+    program = (
+        "import sys, mlflow; from pathlib import Path;"
+        "version = mlflow.MlflowClient().get_model_version_by_alias('anomalyclip_official', 'champion');"
+        f"assert 'imported from the file with sha256 `{official}`' in version.description, version.description;"
+        "model = mlflow.pyfunc.load_model('models:/anomalyclip_official@champion');"
+        "(answer,) = model.predict([Path(sys.argv[1]).read_bytes()], {'threshold': 0.5, 'heatmap': False});"
+        "print('answer', f'{answer.score:.6f}', answer.label == (answer.score > 0.5), answer.heatmap)"
+    )
+    answer = repo.run("python", "-c", program, "data/raw/demo_texture/cork/test/burn_spot/000.png").splitlines()[-1]
+    with (repo.path / "out/scores.csv").open() as table:
+        assert answer == f"answer {next(csv.DictReader(table))['score']} True None"

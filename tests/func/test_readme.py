@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 import zipfile
@@ -15,6 +16,7 @@ import pytest
 import yaml
 
 from tests.helpers.repository import FEW_WORDS, ROOT, SMALL, Repo, make_repo, write_official
+from tests.helpers.warm_commands import commands
 
 README = (ROOT / "README.md").read_text()
 PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
@@ -133,6 +135,35 @@ def test_the_registered_model_is_an_mlflow_model(repo: Repo) -> None:
     assert word == "score"
     assert float(served) == pytest.approx(score, abs=1e-6)
     assert picture == "iVBORw0KGgo"  # a PNG in base64
+
+
+def test_the_registered_model_needs_only_the_wheel(repo: Repo, tmp_path: Path) -> None:
+    """A copy of its folder, in a folder without a repository, by the code that a wheel installs."""
+    source, site, model = tmp_path / "source", tmp_path / "site", tmp_path / "model"
+    shutil.copytree(ROOT / "src/zsad", source / "src/zsad", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    build = "from setuptools import build_meta; print(build_meta.build_wheel('.'))"
+    wheel = subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, text=True, check=True)
+    with zipfile.ZipFile(source / wheel.stdout.splitlines()[-1]) as packed:
+        packed.extractall(site)
+    where = "import mlflow; print(mlflow.MlflowClient().get_model_version_download_uri('cops', '1'))"
+    folder = repo.run("python", "-c", where).split()[-1].removeprefix("file://")
+    shutil.copytree(folder, model)
+    program = (
+        "import sys, mlflow, zsad; from pathlib import Path;"
+        "(answer,) = mlflow.pyfunc.load_model(sys.argv[1]).predict([Path(sys.argv[2]).read_bytes()]);"
+        "print(zsad.__file__, answer.score)"
+    )
+    command = [str(commands() / "python"), "-c", program, str(model), str(repo.path / "photos/000.png")]
+    environment = {**repo.environment, "PYTHONPATH": str(site)}
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    done = subprocess.run(command, cwd=elsewhere, env=environment, capture_output=True, text=True, check=True)
+    used, score = done.stdout.split()[-2:]
+    assert used == str(site / "zsad/__init__.py")
+    with (repo.path / "predictions/scores.csv").open() as file:
+        assert float(score) == pytest.approx(float(next(csv.DictReader(file))["score"]), abs=1e-6)
 
 
 def test_a_few_good_parts(repo: Repo) -> None:

@@ -92,8 +92,16 @@ def _parsed(text: str) -> Any:
 
 
 def _tag(store: "Store", version: "ModelVersion", calibration: Calibration) -> None:
-    text = canonical_json(calibration.as_dict())
-    store.client.set_model_version_tag(version.name, version.version, f"{TAG}{calibration.name}", text)
+    """As a tag; beside the checkpoint in the version's artifacts, from where it is served; and in its card."""
+    from zsad.tracking.cards import with_calibrations
+    from zsad.tracking.mlflow_model import put_beside_checkpoint
+
+    text, client = canonical_json(calibration.as_dict()), store.client
+    put_beside_checkpoint(store, version, calibration)
+    client.set_model_version_tag(version.name, version.version, f"{TAG}{calibration.name}", text)
+    now = client.get_model_version(version.name, version.version)
+    if (card := with_calibrations(now.description or "", of_version(now).values())) != now.description:
+        client.update_model_version(version.name, version.version, card)
 
 
 def _all(model: str, checkpoint: Path, sha256: str) -> dict[str, Calibration]:

@@ -52,7 +52,7 @@ def candidates(params: Params, trainings: list[Training]) -> list[Candidate]:
 
 def _candidate(params: Params, training: Training, targets: int) -> Candidate:
     start, seed, cells = training.start, str(training.start["params"]["seeds"][0]), read_cells(params, training)
-    shots = start.get("shots", 0)
+    shots, official = start.get("shots", 0), start["params"].get("imported")
     tags = {
         **{name: start[name] for name in ("learner", "protocol", "method", "source", "config_hash")},
         "shots": str(shots),
@@ -60,6 +60,7 @@ def _candidate(params: Params, training: Training, targets: int) -> Candidate:
         "dataset_hash": start["dataset"]["hash"],
         "seed": seed,
         "targets_served": str(targets),
+        **({"imported": official} if official else {}),
         **{f"mean.{name}": f"{value:.4f}" for name, value in target_means(cells).items()},
     }
     name = f"{start['learner']}__{start['source']}" if shots else str(start["learner"])

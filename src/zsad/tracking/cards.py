@@ -4,7 +4,7 @@ A card says what the numbers of its version allow and no more; everything in it 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zsad.config.params import Params
 from zsad.evaluation.results import Cell, shown_name
@@ -12,7 +12,12 @@ from zsad.tracking.candidates import Candidate
 from zsad.tracking.history import measured, target_means
 from zsad.tracking.standings import LED, Standing, leaders
 
+if TYPE_CHECKING:
+    from zsad.inference.calibration import Calibration
+
 CHANCE = 0.5
+NO_THRESHOLD = "Scores order pictures; there is no threshold that says what is good."
+THRESHOLDS = "A threshold holds for pictures such as those that it was calibrated on."
 Metrics = Mapping[tuple[str, str], float]  # {(metric, dataset): value}
 
 
@@ -27,6 +32,23 @@ def version_card(params: Params, candidate: Candidate, changes: str = "") -> str
         _limits(params, candidate),
     ]
     return "\n\n".join([*filter(None, parts), "**Load it**", _loading(candidate)])
+
+
+def with_calibrations(card: str, calibrations: Iterable["Calibration"]) -> str:
+    """A version's card with a table of its thresholds before the limits, in place of one that is there."""
+    rows = [
+        [f"`{one.name}`", f"{one.threshold:.4f}", f"{one.false_alarms:g}", str(one.n), f"[{low:.3f}, {high:.3f}]"]
+        for one in calibrations
+        for low, high in [one.interval()]
+    ]
+    head, limits, rest = card.partition("**Limits**")
+    told = head.partition("**Calibrations**")[0]
+    if not rows or not limits:
+        return card
+    columns = ["calibration", "anomalous above", "false alarms wanted", "normal pictures", "false alarms to expect"]
+    note = "To expect: the 95 % interval of the share of normal pictures above the threshold."
+    section = f"**Calibrations**\n\n{table_of(columns, rows)}\n\n{note}\n\n"
+    return told + section + limits + rest.replace(NO_THRESHOLD, THRESHOLDS)
 
 
 def model_card(candidate: Candidate) -> str:
@@ -128,12 +150,16 @@ def _what(candidate: Candidate) -> str:
     name = shown_name(candidate.name, start["method"])
     seeds = ", ".join(map(str, start["params"]["seeds"]))
     use = "adapted to normal pictures of it" if start.get("shots") else "trained on its test split"
+    weights = f"seed {tags['seed']}; metrics are means over seeds {seeds}"
+    if official := start["params"].get("imported"):
+        use = "which they were trained on, by the word of whoever imported them"
+        weights = f"official, imported from the file with sha256 `{official}`"
     return "\n".join(
         [
             f"**{name}**: method `{start['method']}`, protocol `{start['protocol']}`.",
+            f"- Weights: {weights}.",
             f"- Data: `{data['name']}`{count}, {use}; content `{data['hash'][:12]}`.",
             f"- Frozen CLIP: `{backbone.get('name', '–')}` at {backbone.get('image_size', '–')} px.",
-            f"- Weights: seed {tags['seed']}; metrics are means over seeds {seeds}.",
             f"- Settings: `{tags['config_hash'][:12]}`, all of them at the run.",
         ]
     )
@@ -164,7 +190,7 @@ def _limits(params: Params, candidate: Candidate) -> str:
     start = candidate.training.start
     scope = f"For `{start['source']}` alone." if start.get("shots") else "Nothing was chosen on a target."
     lines = [
-        f"{scope} Scores order pictures; there is no threshold that says what is good.",
+        f"{scope} {NO_THRESHOLD}",
         *([f"May be no better than chance at telling pictures apart: {_listed(unsure)}."] if unsure else []),
         *([f"Some metrics have no meaning on {_listed(undefined)}."] if undefined else []),
         demo_note(params, [cell["dataset"] for cell in candidate.cells]),

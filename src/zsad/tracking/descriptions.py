@@ -6,8 +6,9 @@ from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.entities.model_registry import ModelVersion
 
 from zsad.config.params import Params
+from zsad.tracking.calibrations import of_version
 from zsad.tracking.candidates import Candidate
-from zsad.tracking.cards import changes, model_card, version_card
+from zsad.tracking.cards import changes, model_card, version_card, with_calibrations
 from zsad.tracking.comparison import runs_of_configurations
 from zsad.tracking.connection import Store, open_store
 from zsad.tracking.versions import CHAMPION, by_number, model_id_of
@@ -27,8 +28,10 @@ def _describe(store: Store, params: Params, candidate: Candidate, version: Model
     model = client.get_registered_model(name)
     if model.description != (text := model_card(candidate)):
         client.update_registered_model(name, text)
+    now = client.get_model_version(name, version.version)
     card = version_card(params, candidate, _changes(store, version, model.aliases.get(CHAMPION)))
-    if version.description != card:
+    card = with_calibrations(card, of_version(now).values())
+    if now.description != card:
         client.update_model_version(name, version.version, card)
 
 

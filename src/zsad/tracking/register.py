@@ -6,17 +6,13 @@ the one promoted last, or the first there was. Only protocol `strict` is registe
 """
 
 import os
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
-import mlflow
-from mlflow.entities import LoggedModelOutput, Metric
+from mlflow.entities import Metric
 from mlflow.entities.model_registry import ModelVersion
-from mlflow.models import ModelSignature
-from mlflow.types.schema import ParamSchema, ParamSpec
 
 from zsad.common.io import canonical_json, content_hash, write_json
 from zsad.common.progress import log
@@ -28,13 +24,13 @@ from zsad.tracking.connection import Store, open_store
 from zsad.tracking.descriptions import describe
 from zsad.tracking.history import Training, current_trainings, measured, target_means
 from zsad.tracking.journal import now_ms
+from zsad.tracking.mlflow_model import log_model
 from zsad.tracking.promotions import Promotion, promoted_candidate, promotions
 from zsad.tracking.runs import run_of
 from zsad.tracking.versions import CHALLENGER, CHAMPION, model_id_of, versions_of
 
 RECEIPT = Path("data/registry/receipt.json")
-SERVING = Path(__file__).with_name("serving.py")
-SERVING_FORMAT = "2"  # of the code that a version holds; a version with older code is made anew, with the same weights
+SERVING_FORMAT = "3"  # of the code that a version holds; a version with older code is made anew, with the same weights
 
 
 def register(params: Params) -> dict[str, Any]:
@@ -63,7 +59,7 @@ def register(params: Params) -> dict[str, Any]:
                 _let_first_be_champion(store, version)
     for promotion in promoted.values():
         with open_store() as store:
-            _restore(store, promotion)
+            restore(store, promotion)
     describe(params, list(zip(chosen, versions, strict=True)))
     receipt = {
         candidate.name: {
@@ -86,7 +82,7 @@ def rebuild(params: Params) -> list[str]:
     return told
 
 
-def _restore(store: Store, promotion: Promotion) -> None:
+def restore(store: Store, promotion: Promotion) -> None:
     """Let `champion` be the version promoted last, made again from its kept checkpoint where the registry is new."""
     there = [v for v in versions_of(store, promotion.name) if v.tags["checkpoint_sha256"] == promotion.sha256]
     current = [version for version in there if version.tags.get("serving") == SERVING_FORMAT]
@@ -140,7 +136,7 @@ def _version_of(store: Store, candidate: Candidate) -> ModelVersion:
             if version.tags.get(name) != value:
                 client.set_model_version_tag(key, version.version, name, value)
     else:
-        model_id = _log_model(store, run_id, candidate)
+        model_id = log_model(store, run_id, candidate)
         if not client.search_registered_models(f"name='{key}'"):
             client.create_registered_model(key)
         version = client.create_model_version(key, f"models:/{model_id}", run_id, tags, model_id=model_id)
@@ -150,42 +146,6 @@ def _version_of(store: Store, candidate: Candidate) -> ModelVersion:
     calibrations.restore(store, version, there)
     _log_model_metrics(store, run_id, model_id_of(version), candidate)
     return version
-
-
-def _log_model(store: Store, run_id: str, candidate: Candidate) -> str:
-    """Log the serving code and the checkpoint as a LoggedModel of the train run; returns its id.
-
-    Not within an active run: MLflow would copy the run's losses to the model and end the run a second time.
-    """
-    client, training = store.client, candidate.training
-    model = client.create_logged_model(
-        store.comparison,
-        name=candidate.name,
-        source_run_id=run_id,
-        tags=candidate.tags,
-        params=client.get_run(run_id).data.params,
-    )
-    mlflow.pyfunc.log_model(
-        name=candidate.name,
-        python_model=str(SERVING),
-        artifacts={"checkpoint": str(candidate.file)},
-        pip_requirements=[f"{name}=={metadata.version(name)}" for name in ("zsad", "mlflow")],
-        metadata={"seed": candidate.seed, "checkpoints": training.checkpoints},
-        model_id=model.model_id,
-    )
-    if training.start.get("shots"):
-        _take_category(f"models:/{model.model_id}")
-    client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
-    return str(model.model_id)
-
-
-def _take_category(uri: str) -> None:
-    """Let a few-shot model be told the category of its pictures: MLflow reads parameters from no type hint."""
-    found = mlflow.models.get_model_info(uri).signature
-    category = ParamSchema([ParamSpec("category", "string", "")])
-    signature = ModelSignature(found.inputs, found.outputs, category)
-    signature._is_signature_from_type_hint = found._is_signature_from_type_hint
-    mlflow.models.set_signature(uri, signature)
 
 
 def _log_model_metrics(store: Store, run_id: str, model_id: str, candidate: Candidate) -> None:

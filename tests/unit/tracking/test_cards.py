@@ -9,8 +9,9 @@ from tests.unit.tracking.test_standings import PARAMS
 from zsad.common.io import read_json
 from zsad.config.params import Params
 from zsad.evaluation.metrics.names import METRICS
+from zsad.inference.calibration import calibrate
 from zsad.tracking.candidates import Candidate
-from zsad.tracking.cards import changes, model_card, version_card
+from zsad.tracking.cards import changes, model_card, version_card, with_calibrations
 from zsad.tracking.history import Training
 from zsad.tracking.standings import Standing
 from zsad.tracking.tables import tables_of, write_tables
@@ -55,6 +56,30 @@ def test_a_few_shot_card_says_what_it_was_adapted_to() -> None:
     assert "For `wood` alone" in version_card(PARAMS, adapted)
     assert 'category="NAME"' in version_card(PARAMS, adapted)
     assert "APT (reconstruction)" in model_card(adapted)
+
+
+def test_an_imported_card_names_the_official_file_and_whose_word_it_is() -> None:
+    settings = {"seeds": [0], "backbone": {"name": "ViT-L-14-336", "image_size": 518}, "imported": "f" * 64}
+    card = version_card(PARAMS, candidate(params=settings))
+    assert f"Weights: official, imported from the file with sha256 `{'f' * 64}`." in card
+    assert "`aux`, 240 pictures, which they were trained on, by the word of whoever imported them" in card
+
+
+def test_thresholds_stand_before_the_limits_and_change_what_these_say() -> None:
+    card = version_card(PARAMS, candidate())
+    assert "there is no threshold" in card
+    assert with_calibrations(card, []) == card
+    scores = [0.01 * number for number in range(99)]
+    one, other = (calibrate(name, 0.05, scores, scores, checkpoint_sha256="x") for name in ("LINE3", "LINE4"))
+    told = with_calibrations(with_calibrations(card, [other]), [one])  # in place of what was there
+    low, high = one.interval()
+    assert told.count("**Calibrations**") == 1
+    assert f"| `LINE3` | 0.9400 | 0.05 | 99 | [{low:.3f}, {high:.3f}] |" in told
+    assert "LINE4" not in told
+    assert told.index("LINE3") < told.index("**Limits**")
+    assert "there is no threshold" not in told
+    assert "A threshold holds for pictures such as those" in told
+    assert told.endswith(card[card.index("**Load it**") :])
 
 
 def test_changes_since_the_champion_are_settings_and_metrics_that_both_have() -> None:
