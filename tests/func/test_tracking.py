@@ -8,7 +8,6 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -24,6 +23,7 @@ from zsad.common.errors import UserError
 from zsad.common.io import file_sha256, read_json
 from zsad.config.params import Params, load_params
 from zsad.inference.calibration import Calibration, calibrate
+from zsad.inference.model import Result
 from zsad.tracking import connection, store
 from zsad.tracking import register as registration
 from zsad.tracking import runs as tracking
@@ -32,8 +32,10 @@ from zsad.tracking.calibrations import KEPT as CALIBRATIONS
 from zsad.tracking.calibrations import find, keep, of_model
 from zsad.tracking.comparison import compare, log_report
 from zsad.tracking.journal import journal_path
+from zsad.tracking.migrations import newest_migration, schema_of
 from zsad.tracking.promotions import KEPT, PROMOTIONS, promote
 from zsad.tracking.register import register
+from zsad.tracking.rollback import roll_back
 from zsad.tracking.versions import list_models
 
 SEND = (
@@ -99,6 +101,12 @@ def aliases_of(name: str) -> dict[int, tuple[str, ...]]:
     return {model.version: model.aliases for model in list_models() if model.name == name}
 
 
+def known_to(version: Any) -> str:
+    """Names of the files beside a version's checkpoint."""
+    held = client().list_logged_model_artifacts(version.source.removeprefix("models:/"), "artifacts")
+    return " ".join(sorted(Path(item.path).name for item in held))
+
+
 def test_four_processes_may_be_the_first_to_use_the_store(params: Params) -> None:
     journals = [str(journal_path(key, "demo_source")) for key in KEYS]
     python = str(commands() / "python")  # forks of one that has MLflow imported, so that they come at the same time
@@ -108,6 +116,7 @@ def test_four_processes_may_be_the_first_to_use_the_store(params: Params) -> Non
     assert Path("mlflow.db").is_file()
     assert not Path("mlruns").exists()  # with data in it, MLflow would take it for the store
     assert not list(Path().glob(".mlflow.db*"))
+    assert schema_of(Path("mlflow.db")) == newest_migration()
 
 
 def test_a_run_tells_what_the_journal_tells(params: Params) -> None:
@@ -316,10 +325,65 @@ def test_a_new_checkpoint_is_challenger_until_promoted(params: Params) -> None:
     keep("models:/cops/2", resolve("models:/cops/2"), line_3("models:/cops/2", 0.5))
     assert promote("cops") == "cops: champion is now version 2 (was 1)"
     assert promote("cops") == "cops: version 2 is champion already"
-    (promotion,) = read_json(PROMOTIONS)["cops"]
-    assert "calibration.LINE3" not in promotion
-    assert (KEPT / f"{promotion['checkpoint_sha256']}.safetensors").is_file()
+    first, promotion = read_json(PROMOTIONS)["cops"]
+    assert first["checkpoint_sha256"] != promotion["checkpoint_sha256"]
+    assert {path.stem for path in KEPT.iterdir()} == {entry["checkpoint_sha256"] for entry in (first, promotion)}
+    assert "calibration.LINE3" not in {*first, *promotion}
     assert resolve("models:/cops@champion") == resolve("models:/cops/2")
+
+
+def test_a_rollback_undoes_the_latest_promotion_once(params: Params) -> None:
+    """Whatever the gate says, and a command that is repeated goes no further back."""
+    assert roll_back("cops") == "cops: champion is again version 1 (was 2)"
+    noted = PROMOTIONS.read_bytes()
+    assert aliases_of("cops") == {1: ("champion",), 2: ("challenger",)}
+    told = (
+        "cops: version 1 is champion already; the latest promotion was undone before, --rollback VERSION goes further"
+    )
+    assert roll_back("cops").startswith(told)
+    client().set_registered_model_alias("cops", "champion", "2")  # as if killed between note and alias
+    assert roll_back("cops") == "cops: champion is again version 1 (was 2)"
+    register(params)
+    assert aliases_of("cops") == {1: ("champion",), 2: ("challenger",)}
+    assert PROMOTIONS.read_bytes() == noted
+    assert promote("cops") == "cops: champion is now version 2 (was 1)"
+
+
+def test_a_rollback_to_a_version_takes_one_that_was_champion(params: Params) -> None:
+    assert roll_back("cops", "2") == "cops: version 2 is champion already"
+    assert roll_back("cops", "1") == "cops: champion is again version 1 (was 2)"
+    client().set_model_version_tag("cops", "2", "checkpoint_sha256", "other")  # a version past no gate
+    with pytest.raises(UserError, match="version 2 was never champion; these were: 1"):
+        roll_back("cops", "2")
+    entries = read_json(PROMOTIONS)["cops"]
+    client().set_model_version_tag("cops", "2", "checkpoint_sha256", entries[1]["checkpoint_sha256"])
+    assert roll_back("cops", "2") == "cops: champion is again version 2 (was 1)"
+    assert [entry.get("rollback", "")[:1] != "" for entry in read_json(PROMOTIONS)["cops"]] == [
+        *(False, False, True, False, True, True)
+    ]
+    with pytest.raises(UserError, match="cops/9: no such version"):
+        roll_back("cops", "9")
+    with pytest.raises(UserError, match=r"anomalyclip: metrics/promotions.json knows no champion before this one"):
+        roll_back("anomalyclip")
+
+
+def test_a_calibration_goes_with_its_version(params: Params) -> None:
+    """Into the folder that is served, and the card; keeping and registering it again changes nothing."""
+    checkpoint = resolve("models:/cops@champion")
+    scores = [0.01 * n for n in range(30)]
+    known = calibrate("LINE7", 0.05, scores, scores, checkpoint_sha256=file_sha256(checkpoint))
+    for _ in range(2):
+        keep("models:/cops@champion", checkpoint, known)
+        register(params)
+        version = client().get_model_version("cops", "2")
+        low, high = known.interval()
+        row = f"| `LINE7` | {known.threshold:.4f} | 0.05 | 30 | [{low:.3f}, {high:.3f}] |"
+        assert version.description.count(row) == 1
+        assert "there is no threshold" not in version.description
+    assert known_to(version) == "seed_0.LINE3.calibration.json seed_0.LINE7.calibration.json seed_0.safetensors"
+    other = client().search_model_versions("name='anomalyclip'")[0]
+    assert "there is no threshold" in other.description
+    assert "LINE" not in known_to(other)
 
 
 def test_only_the_run_of_the_changed_configuration_is_replaced(params: Params) -> None:
@@ -354,8 +418,8 @@ def test_the_served_model_takes_bytes_and_gives_score_and_heatmap(
     params: Params, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Predictor:
-        def predict_batch(self, images: list[bytes], category: str | None) -> list[SimpleNamespace]:
-            return [SimpleNamespace(score=len(image) / 10, label=None, map=np.eye(3)) for image in images]
+        def predict_batch(self, images: list[bytes], **_: str | None) -> list[Result]:
+            return [Result(len(image) / 10, np.eye(3)) for image in images]
 
     loaded: list[Path] = []
     monkeypatch.setattr(zsad, "load", lambda path: loaded.append(Path(path)) or Predictor(), raising=False)
@@ -445,6 +509,8 @@ def test_a_deleted_store_comes_back_from_the_files(params: Params, monkeypatch: 
     register(params)
     assert [row for row in everything() if row[3].get("current") == "yes"] == comparison
     assert aliases_of("cops") == {1: ("challenger", "champion")}
+    assert "| `LINE3` |" in client().get_model_version("cops", "1").description
+    assert "LINE3" in known_to(client().get_model_version("cops", "1"))
 
 
 def test_a_run_names_its_checkpoints(params: Params) -> None:
@@ -497,6 +563,8 @@ def test_a_promoted_champion_survives_the_loss_of_the_store(
     register(params)
     assert aliases_of("cops") == {1: ("challenger",)}
     assert "cops: no champion: the promoted checkpoint" in capfd.readouterr().err
+    with pytest.raises(UserError, match="the checkpoint of that champion is gone"):
+        roll_back("cops")
     client().set_registered_model_alias("cops", "champion", "1")  # by hand: nothing may stand in for it
     register(params)
     assert aliases_of("cops") == {1: ("challenger",)}

@@ -16,6 +16,13 @@ def add_commands(commands: Commands) -> None:
     promote.add_argument(
         "--against", default="origin/main", metavar="REV", help="git revision to compare with (%(default)s)"
     )
+    promote.add_argument(
+        "--rollback",
+        nargs="?",
+        const="",
+        metavar="VERSION",
+        help="instead, whatever the gate says: undo the latest promotion, or back to a VERSION that was champion",
+    )
     track = add_command(commands, "track", _track, "replay the training journals and rebuild MLflow from files")
     track.add_argument("action", choices=["sync"])
 
@@ -38,6 +45,11 @@ def _models(_: argparse.Namespace) -> None:
 
 
 def _promote(arguments: argparse.Namespace) -> int:
+    if arguments.rollback is not None:
+        from zsad.tracking.rollback import roll_back
+
+        print(roll_back(arguments.key, arguments.rollback))
+        return 0
     from zsad.config.params import load_params
     from zsad.evaluation.gate import gate
     from zsad.tracking.promotions import promote

@@ -1,7 +1,8 @@
 """Promoting a version to `champion`, and remembering it, so that a registry made anew has the same champions.
 
-metrics/promotions.json is committed: name of the model → what its versions said of themselves, the latest last. The
-checkpoint itself is kept in data/registry/promoted, because training overwrites its own.
+metrics/promotions.json is committed: name of the model → what its champions said of themselves, the latest last; the
+first is the one that was champion without a promotion. What a rollback made champion again says so by `rollback`, the
+checkpoint that it took the place of. Checkpoints are kept in data/registry/promoted, because training overwrites them.
 """
 
 import shutil
@@ -9,8 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from mlflow.entities.model_registry import ModelVersion
+
 from zsad.common.errors import UserError
 from zsad.common.io import atomic_path, file_sha256, read_json, write_json
+from zsad.common.progress import log
 from zsad.evaluation.results import cell_path
 from zsad.tracking.addresses import resolve
 from zsad.tracking.calibrations import TAG
@@ -23,6 +27,7 @@ from zsad.training.record import read_record
 
 PROMOTIONS = Path("metrics/promotions.json")
 KEPT = Path("data/registry/promoted")
+ROLLBACK = "rollback"  # key of an entry, beside the tags
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,10 @@ def promote(name: str) -> str:
         if trained.files.get(new.tags["seed"]) != new.tags["checkpoint_sha256"]:
             raise UserError(f"{name}: {trained.directory} was trained again since; run `zsad register` first")
         old = store.client.get_registered_model(name).aliases.get(CHAMPION)
-    told = {tag: value for tag, value in new.tags.items() if not tag.startswith(TAG)}
-    _record(name, told, resolve(f"models:/{name}/{new.version}"))  # first: what is not noted would be undone
+        before = by_alias(store, name, CHAMPION) if old else new
+    if not history(name) and before.tags["checkpoint_sha256"] != new.tags["checkpoint_sha256"]:
+        _record_first(name, before)
+    record(name, new.tags, resolve(f"models:/{name}/{new.version}"))  # first: what is not noted would be undone
     if str(old) == str(new.version):
         return f"{name}: version {old} is champion already"
     with open_store() as store:
@@ -67,21 +74,43 @@ def promote(name: str) -> str:
     return f"{name}: champion is now version {new.version}" + (f" (was {old})" if old else "")
 
 
-def _record(name: str, tags: Mapping[str, str], checkpoint: Path) -> None:
-    """Note a promotion, and keep its checkpoint; the same one again changes nothing."""
-    new, past = Promotion(name, tags), _past()
+def _record_first(name: str, version: ModelVersion) -> None:
+    """Note who was champion without a promotion, so that there is a way back; a lost one keeps no other from it."""
+    try:
+        record(name, version.tags, resolve(f"models:/{name}/{version.version}"))
+    except UserError as error:
+        log(f"{name}: no way back to version {version.version}: {error}")
+
+
+def record(name: str, tags: Mapping[str, str], checkpoint: Path, instead_of: str = "") -> None:
+    """Note a champion, and keep its checkpoint; the same one again changes nothing.
+
+    instead_of: of a rollback, sha256 of the checkpoint that is champion no more.
+    """
+    told = {tag: value for tag, value in tags.items() if not tag.startswith(TAG)}
+    new, past = Promotion(name, told), _past()
     if not new.file.is_file():
         with atomic_path(new.file) as temporary:
             shutil.copyfile(checkpoint, temporary)
     own = past.setdefault(name, [])
     if not own or own[-1]["checkpoint_sha256"] != new.sha256:
-        own.append(dict(tags))
+        own.append({**told, **({ROLLBACK: instead_of} if instead_of else {})})
         write_json(PROMOTIONS, past)
 
 
+def history(name: str) -> list[dict[str, str]]:
+    """What is noted of a model's champions, the latest last; empty before its first promotion."""
+    return _past().get(name, [])
+
+
 def promotions() -> dict[str, Promotion]:
-    """The latest promotion of each model, by its name."""
-    return {name: Promotion(name, own[-1]) for name, own in _past().items() if own}
+    """The champion of each model that was promoted or rolled back, by its name."""
+    return {name: Promotion(name, tags_of(own[-1])) for name, own in _past().items() if own}
+
+
+def tags_of(entry: Mapping[str, str]) -> dict[str, str]:
+    """Of an entry, the tags of the version."""
+    return {tag: value for tag, value in entry.items() if tag != ROLLBACK}
 
 
 def promoted_candidate(promotion: Promotion) -> Candidate | None:
