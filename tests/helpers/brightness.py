@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -15,7 +15,16 @@ from PIL import Image
 from zsad.inference.calibration import Calibration
 from zsad.inference.pictures.options import Options
 from zsad.inference.pictures.run import predict_pictures
-from zsad.inference.result import Result
+
+
+class Told(NamedTuple):
+    """What `Result` holds, without the torch that comes with it."""
+
+    score: float
+    map: np.ndarray
+    label: int | None = None
+    threshold: float | None = None
+    percentile: float | None = None
 
 
 class Brightness:
@@ -23,6 +32,7 @@ class Brightness:
 
     def __init__(self, calibration: Calibration | None = None, seconds: float = 0.0) -> None:
         self.calibration = calibration
+        self.checkpoint_sha256 = "bright"
         self.batches: list[int] = []
         self._seconds = seconds
 
@@ -33,18 +43,16 @@ class Brightness:
     def category(self, category: str | None) -> str:
         return category or ""
 
-    def predict_batch(self, images: Iterable[Image.Image], batch_size: int = 8, **_: Any) -> Iterator[Result]:
+    def predict_batch(self, images: Iterable[Image.Image], batch_size: int = 8, **_: Any) -> Iterator[Told]:
         batch = list(images)
         self.batches.append(len(batch))
         for picture in batch:
             time.sleep(self._seconds)
             map_HW = np.asarray(picture.convert("L")) / 255
             score = float(map_HW.mean())
-            if self.calibration is None:
-                yield Result(score, map_HW)
-            else:
-                told = self.calibration
-                yield Result(score, map_HW, told.label(score), told.threshold, told.percentile(score))
+            known = self.calibration
+            labels = (known.label(score), known.threshold, known.percentile(score)) if known else ()
+            yield Told(score, map_HW, *labels)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from zsad.common.progress import log
 OF_PICTURES = {  # options of `zsad predict MODEL PATH…` alone, and what says the same of a dataset
     "object": "a dataset's class names stand under its `classes` in params.yaml",
     "category": "a dataset's pictures have theirs; a model is models:/KEY@champion, or a .safetensors file",
+    "calibration": "metrics of a dataset need no threshold",
     "states": "write `states` among the settings of the configuration in params.yaml",
     "device": "write `device` in params.yaml",
     **dict.fromkeys(
@@ -38,6 +39,9 @@ def add_commands(commands: Commands) -> None:
     predict.add_argument("--out", type=Path, default=Path("predictions"), help="where results go (%(default)s)")
     predict.add_argument("--object", help="class name, for learners whose prompts hold one (default: object)")
     predict.add_argument("--category", help="of a few-shot model: which of its categories the pictures are of")
+    predict.add_argument(
+        "--calibration", metavar="NAME", help="of the model (`zsad calibrate`): a threshold, so labels"
+    )
     predict.add_argument(
         "--states", type=Path, metavar="FILE", help="own words for hand-written prompts (clip_zero, winclip): YAML"
     )
@@ -78,8 +82,10 @@ def _predict_pictures(arguments: argparse.Namespace) -> None:
     from zsad.inference.pictures.run import predict_pictures
     from zsad.tracking.loading import load
 
-    predictor = load(arguments.model, arguments.device or "auto", states=arguments.states)
-    summary = predict_pictures(predictor, arguments.paths, arguments.out, options, _identity(arguments))
+    predictor = load(
+        arguments.model, arguments.device or "auto", states=arguments.states, calibration=arguments.calibration
+    )
+    summary = predict_pictures(predictor, arguments.paths, arguments.out, options, _words(arguments.states))
     print(summary.told)
     if summary.failed and not options.watch:
         raise UserError(summary.complaint)
@@ -94,14 +100,11 @@ def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value is not None}
 
 
-def _identity(arguments: argparse.Namespace) -> dict[str, str | None]:
-    """What tells this model from another, whatever it is called."""
-    from zsad import __version__
+def _words(states: Path | None) -> dict[str, str | None]:
+    """What tells own words from others."""
     from zsad.common.io import file_sha256
-    from zsad.tracking.loading import find_checkpoint
 
-    states = arguments.states and file_sha256(arguments.states)
-    return {"model": file_sha256(find_checkpoint(arguments.model)), "states": states, "version": __version__}
+    return {"states": file_sha256(states) if states else None}
 
 
 def _predict_dataset(arguments: argparse.Namespace) -> None:

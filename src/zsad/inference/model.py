@@ -12,6 +12,7 @@ from zsad.clip.backbone import encode_images
 from zsad.clip.device import choose_device
 from zsad.clip.inputs import to_input
 from zsad.common.errors import UserError
+from zsad.common.io import file_sha256
 from zsad.inference import render
 from zsad.inference.calibration import Calibration
 from zsad.inference.maps import Floats, encode_logits, full_map
@@ -30,7 +31,8 @@ DEVICES = ("auto", "cpu", "cuda")
 class Result:
     """One picture's anomaly score in [0, 1], and its anomaly map [H, W] in [0, 1] at the picture's own size.
 
-    label: 1 anomalous, 0 normal, by `threshold`; both None for a model without a threshold.
+    label: 1 anomalous, 0 normal, by `threshold`; percentile: share of the normal pictures with a score of at most this
+    one, in [0, 100]. All three are None for a model without a calibration.
     """
 
     score: float
@@ -47,12 +49,25 @@ class Predictor:
     category: of a few-shot model, which of its categories the pictures are of; needed where it has several.
     prompt_name: for learners whose prompts hold a class name; default: the category's own, else "object".
     learners: by category ("" serves any); prompt_names: class name of each category, where the checkpoint knows it.
+    checkpoint_sha256: of the file they come from, to which a calibration belongs.
     """
 
-    def __init__(self, learners: Mapping[str, Learner], prompt_names: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        learners: Mapping[str, Learner],
+        prompt_names: Mapping[str, str] | None = None,
+        checkpoint_sha256: str = "",
+        calibration: Calibration | None = None,
+    ) -> None:
         self.learners = learners
         self.prompt_names = prompt_names or {}
-        self.calibration: Calibration | None = None
+        self.checkpoint_sha256 = checkpoint_sha256
+        self.calibration = calibration
+
+    def calibrated(self, calibration: Calibration) -> "Predictor":
+        """The same model with a threshold; UserError when the calibration is of another one."""
+        calibration.check_model(self.checkpoint_sha256)
+        return Predictor(self.learners, self.prompt_names, self.checkpoint_sha256, calibration)
 
     def predict(self, image: Picture, *, prompt_name: str | None = None, category: str | None = None) -> Result:
         """Score one picture; an unreadable one raises UserError."""
@@ -71,7 +86,7 @@ class Predictor:
             raise UserError(f"batch_size {batch_size}: at least 1")
         category = self.category(category)
         learner, waiting = self.learners[category], iter(images)
-        name = prompt_name or self.prompt_names.get(category, "object")
+        name = self.prompt_name(category, prompt_name)
         while batch := [open_picture(image) for image in islice(waiting, batch_size)]:
             inputs = np.stack([to_input(picture, learner.clip.image_size) for picture in batch])
             features = encode_images(learner.clip, inputs, learner.spec, "fp32")
@@ -79,7 +94,7 @@ class Predictor:
             logits = scored.map_logits.cpu().numpy()
             for i, picture in enumerate(batch):
                 map_HW = full_map(encode_logits(logits[i]), picture.size[::-1], learner.upsample, learner.sigma)
-                yield Result(float(scored.score[i]), map_HW)
+                yield self._result(float(scored.score[i]), map_HW)
 
     def heatmap(self, result: Result) -> Image.Image:
         """The map in colour on an absolute scale, so that pictures can be compared: dark blue 0, red 1."""
@@ -109,8 +124,29 @@ class Predictor:
             threshold = self.calibration.pixel_threshold
         return find_regions(result.map, threshold)
 
+    def prompt_name(self, category: str, asked: str | None) -> str:
+        """The class name that prompts are told; with a calibration its own, and UserError when another is asked for."""
+        default = self.prompt_names.get(category, "object")
+        if self.calibration is None:
+            return asked or default
+        own = self.calibration.prompt_name or default
+        if asked and asked != own:
+            raise UserError(
+                f"prompt_name {asked!r}: calibration {self.calibration.name} was made with {own!r}, and scores follow "
+                "the name; leave it out, or calibrate with this name under another --name"
+            )
+        return own
+
     def category(self, category: str | None) -> str:
-        """Key of the learner that serves `category`; UserError when there is none, or when it must be named."""
+        """Key of the learner that serves `category`; UserError when there is none, or when it must be named.
+
+        With a calibration it is that of the calibration.
+        """
+        if self.calibration is not None and self.calibration.category:
+            if category not in (None, self.calibration.category):
+                known = f"{self.calibration.name} is of {self.calibration.category!r}"
+                raise UserError(f"category {category!r}: calibration {known}; take the calibration of this category")
+            return self.calibration.category
         known = ", ".join(self.learners)
         if "" in self.learners:
             if category:
@@ -123,6 +159,11 @@ class Predictor:
         if category not in self.learners:
             raise UserError(f"category {category!r}: this few-shot model was adapted to: {known}")
         return category
+
+    def _result(self, score: float, map_HW: Floats) -> Result:
+        if (known := self.calibration) is None:
+            return Result(score, map_HW)
+        return Result(score, map_HW, known.label(score), known.threshold, known.percentile(score))
 
 
 def load_checkpoint(path: Path, device: str = "auto", states: States | None = None) -> Predictor:
@@ -138,7 +179,8 @@ def load_checkpoint(path: Path, device: str = "auto", states: States | None = No
     if states is not None:
         for learner in learners.values():
             _say(learner, states, header.method)
-    return Predictor(learners, {c: known["prompt_name"] for c, known in (header.categories or {}).items()})
+    prompt_names = {c: known["prompt_name"] for c, known in (header.categories or {}).items()}
+    return Predictor(learners, prompt_names, file_sha256(path))
 
 
 def _say(learner: Learner, states: States, method: str) -> None:

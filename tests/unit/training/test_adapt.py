@@ -18,7 +18,6 @@ from zsad.datasets.manifest import Manifest, Row, write_manifest
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.score import score_cell
 from zsad.inference import batches
-from zsad.inference.folder import predict_paths
 from zsad.inference.model import load_checkpoint
 from zsad.inference.predict import predict
 from zsad.inference.stored import PREDICTIONS, Predictions

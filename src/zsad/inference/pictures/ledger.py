@@ -23,14 +23,12 @@ Row = dict[str, Any]
 class Ledger:
     """The rows below one output folder; made by `open_ledger`."""
 
-    def __init__(self, folder: Path, rows: IO[bytes], run: Row) -> None:
-        self._folder = folder
+    def __init__(self, out: Path, rows: IO[bytes], run: Row) -> None:
+        self._folder = out / FOLDER
         self._rows = rows
         self._run = run
         self._last = {row["place"]: position for position, row in _whole_rows(rows)}  # byte offsets: rows are many
-
-    def __len__(self) -> int:
-        return len(self._last)
+        self._agree(out)
 
     def row_of(self, place: str) -> Row | None:
         """The last row of a place."""
@@ -62,6 +60,20 @@ class Ledger:
         self._run["scale"] = [low, high]
         write_json(self._folder / "run.json", self._run)
 
+    def _agree(self, out: Path) -> None:
+        """Take up what an earlier run settled; UserError where its rows are of something else."""
+        path = self._folder / "run.json"
+        if not self._last:
+            write_json(path, self._run)
+            return
+        held = read_json(path) if path.is_file() else {}
+        if differ := sorted(name for name, value in self._run.items() if held.get(name) != value):
+            raise UserError(
+                f"--out {out}: holds results with other settings ({', '.join(differ)}); name another folder, "
+                "or replace what is there with --anew"
+            )
+        self._run = held
+
 
 def is_done(row: Row, stamp: Stamp) -> bool:
     """Whether a picture was scored as it is now."""
@@ -83,7 +95,7 @@ def open_ledger(out: Path, asked: Mapping[str, Any], anew: bool, remove: Callabl
         with FileLock(folder / "lock", timeout=0), (folder / "rows.jsonl").open("a+b") as rows:
             if anew:
                 _clear(folder, rows, remove)
-            yield Ledger(folder, rows, _agreed(out, dict(asked)))
+            yield Ledger(out, rows, dict(asked))
     except Timeout:
         raise UserError(f"--out {out}: another run is writing there; wait for it or name another folder") from None
 
@@ -93,21 +105,6 @@ def _clear(folder: Path, rows: IO[bytes], remove: Callable[[Row], None]) -> None
         remove(row)
     rows.truncate(0)
     (folder / "run.json").unlink(missing_ok=True)
-
-
-def _agreed(out: Path, asked: Row) -> Row:
-    """What run.json holds, if results there are of what is asked now; written where there is none."""
-    path = out / FOLDER / "run.json"
-    if not path.is_file():
-        write_json(path, asked)
-        return asked
-    held = read_json(path)
-    if differ := sorted(name for name in asked if held.get(name) != asked[name]):
-        raise UserError(
-            f"--out {out}: holds results with other settings ({', '.join(differ)}); name another folder, "
-            "or replace what is there with --anew"
-        )
-    return held
 
 
 def _whole_rows(rows: IO[bytes]) -> Iterator[tuple[int, Row]]:

@@ -11,6 +11,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zsad import __version__
+from zsad.common.io import content_hash
 from zsad.common.progress import log
 from zsad.datasets.transport.access import access_named
 from zsad.inference.pictures import table
@@ -37,18 +39,24 @@ def predict_pictures(
     paths: Sequence[str],
     out: Path,
     options: Options | None = None,
-    model: Mapping[str, Any] | None = None,
+    told: Mapping[str, Any] | None = None,
 ) -> Summary:
     """Score what is named by `paths` into `out`; a picture that cannot be read gets a row, and the rest goes on.
 
-    model: what tells this model from another; results of another in `out` are not mixed with these.
+    told: what else the model was told; results of another model, or told otherwise, are not mixed with these.
     """
     options = options or Options()
     options.check(paths)
     predictor.category(options.category)
     given = None if options.watch else _given(paths, out)
     calibration = predictor.calibration
-    asked = {**(model or {}), **options.settings, "calibration": calibration.as_dict() if calibration else None}
+    asked = {
+        "model": predictor.checkpoint_sha256,
+        "calibration": content_hash(calibration.as_dict()) if calibration else None,
+        "version": __version__,
+        **(told or {}),
+        **options.settings,
+    }
     with open_ledger(out, asked, options.anew, lambda row: remove_outputs(out, row["place"])) as ledger:
         run = _Run(predictor, out, options, ledger)
         if given is not None:
