@@ -51,7 +51,8 @@ def decode_ahead(
     pending: deque[Future[Decoded]] = deque()
     waiting, limit = iter(sources), ahead
     while True:
-        pending.extend(pool.submit(partial(_decode, bits=bits), one) for one in islice(waiting, limit - len(pending)))
+        more = islice(waiting, max(0, limit - len(pending)))
+        pending.extend(pool.submit(partial(_decode, bits=bits), one) for one in more)
         if not pending:
             return
         decoded = pending.popleft().result()

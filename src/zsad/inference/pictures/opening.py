@@ -17,8 +17,8 @@ Picture = Image.Image | np.ndarray | bytes | str | PathLike[str]
 
 # A folder of a dataset is searched for IMAGE_SUFFIXES alone: with more, sets that are there would be others.
 PICTURE_SUFFIXES = (*IMAGE_SUFFIXES, ".webp", ".gif", ".jp2", ".pgm", ".ppm", ".dcm")
-FORMATS = ("PNG", "JPEG", "MPO", "BMP", "TIFF", "WEBP", "GIF", "JPEG2000", "PPM")  # by content, whatever the suffix
-IN_SEQUENCE = ("GIF", "WEBP", "PNG", "TIFF")  # further images of an MPO are previews and depth of one photo
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "JPEG2000", "PPM")  # by content, whatever the suffix
+IN_SEQUENCE = ("GIF", "WEBP", "PNG", "TIFF")  # what else is in a JPEG (MPO) are previews and depth of one photo
 
 
 def open_picture(image: Picture, bits: int | None = None) -> Image.Image:

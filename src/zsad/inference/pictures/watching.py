@@ -21,7 +21,7 @@ def check_watched(paths: Sequence[str]) -> None:
             raise UserError(f"--watch {path}: is no folder; only folders can be watched")
 
 
-def new_pictures(paths: Sequence[str], out: Path, poll: float = POLL) -> Iterator[list[Source]]:
+def new_pictures(paths: Sequence[str], out: Path) -> Iterator[list[Source]]:
     """Rounds of pictures that are new or changed since they were given, without end; empty ones, too."""
     given: dict[Path, Stamp] = {}
     seen: dict[Path, Stamp] = {}
@@ -32,7 +32,7 @@ def new_pictures(paths: Sequence[str], out: Path, poll: float = POLL) -> Iterato
         given.update((one.file, now[one]) for one in fresh)
         seen = {one.file: stamp for one, stamp in now.items()}
         yield fresh
-        time.sleep(poll)
+        time.sleep(POLL)
 
 
 @contextmanager
