@@ -62,6 +62,8 @@ def grey(values: np.ndarray) -> np.ndarray:
 HU = CT.astype(float) - 1024
 LUNG = {"RescaleSlope": 1, "RescaleIntercept": -1024, "WindowCenter": -600, "WindowWidth": 1500}
 SEEN = grey((HU + 600.5) / 1499 + 0.5)
+SIGMOID = grey(1 / (1 + np.exp(-4 * (HU + 600) / 1500)))
+FILM = {"NumberOfFrames": 3, "PixelData": EIGHT.tobytes() * 3}
 COLOURS = np.random.RandomState(3).randint(0, 256, (30, 40, 3)).astype(np.uint8)
 
 DICOM_CASES = [
@@ -70,14 +72,14 @@ DICOM_CASES = [
     Case(GREY, "two_windows.dcm", dicom(CT, **{**LUNG, "WindowCenter": [-600, 40], "WindowWidth": [1500, 400]}), SEEN),
     Case(GREY, "inverted.dcm", dicom(CT, **LUNG, PhotometricInterpretation="MONOCHROME1"), 255 - SEEN),
     Case(GREY, "exact.dcm", dicom(CT, **LUNG, VOILUTFunction="LINEAR_EXACT"), grey((HU + 600) / 1500 + 0.5)),
-    Case(GREY, "sigmoid.dcm", dicom(CT, **LUNG, VOILUTFunction="SIGMOID"), grey(1 / (1 + np.exp(-4 * (HU + 600) / 1500)))),
+    Case(GREY, "sigmoid.dcm", dicom(CT, **LUNG, VOILUTFunction="SIGMOID"), SIGMOID),
     Case(GREY, "ultrasound.dcm", dicom(EIGHT), EIGHT[..., None].repeat(3, axis=2)),
     Case(GREY, "rle.dcm", rle, EIGHT[..., None].repeat(3, axis=2)),
     Case("DICOM, colour of 8 bits", "endoscopy.dcm", dicom(COLOURS), COLOURS),
     Case(REFUSED, "mr.dcm", dicom(CT), refused="12 bits without a window; set WindowCenter and WindowWidth"),
-    Case(REFUSED, "film.dcm", dicom(EIGHT, NumberOfFrames=3, PixelData=EIGHT.tobytes() * 3), refused="3 frames; save each"),
-    Case(REFUSED, "palette.dcm", dicom(EIGHT, PhotometricInterpretation="PALETTE COLOR"), refused="PALETTE COLOR pixels"),
-    Case(REFUSED, "narrow.dcm", dicom(CT, WindowCenter=5, WindowWidth=0), refused="a window of width 0; mend WindowWidth"),
+    Case(REFUSED, "film.dcm", dicom(EIGHT, **FILM), refused="3 frames; save each"),
+    Case(REFUSED, "palette.dcm", dicom(EIGHT, PhotometricInterpretation="PALETTE COLOR"), refused="with PALETTE"),
+    Case(REFUSED, "narrow.dcm", dicom(CT, WindowCenter=5, WindowWidth=0), refused="width 0; mend WindowWidth"),
     Case(REFUSED, "report.dcm", dicom(EIGHT, PhotometricInterpretation=None), refused="DICOM"),
     Case(SYNTAX, "jpeg_ls.dcm", compressed, refused="compressed as JPEG-LS Lossless.*pip install pylibjpeg"),
 ]  # fmt: skip

@@ -35,7 +35,7 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("predict nothing.safetensors photos/ --states a.yaml", "a.yaml: no such file"),
         (
             "predict cops demo_texture --pixel-threshold 0.5",
-            "--pixel-threshold: is for your own pictures, not for cops",
+            "--pixel-threshold: is for your own pictures, not for",
         ),
         ("predict cops demo_texture --watch", "--watch: is for your own pictures, not for cops"),
         ("predict nothing.safetensors photos/ --format xlsx", "--format xlsx: one of csv, jsonl, parquet"),
