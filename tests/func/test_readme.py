@@ -108,6 +108,13 @@ def test_a_page_of_docs(repo: Repo, page: str) -> None:
         repo.run("python", "-c", program)
 
 
+def test_a_calibration_changes_nothing_that_dvc_holds(repo: Repo) -> None:
+    checkpoint, good = "data/checkpoints/cops/demo_source/seed_0.safetensors", "data/raw/demo_texture/cork/train/good"
+    repo.run("zsad", "calibrate", checkpoint, good, "--name", "CORK2", "--false-alarms", "0.25")
+    repo.run("zsad", "predict", checkpoint, "photos/", "--calibration", "CORK2", "--out", "predictions")
+    assert "up to date" in repo.run("dvc", "status", "train@cops-demo_source")
+
+
 def test_official_weights(repo: Repo) -> None:
     write_official("cops", repo.path, "epoch_10.pth")
     repo.run("zsad", "import", "cops", "epoch_10.pth")

@@ -95,6 +95,11 @@ class _Handler(BaseHTTPRequestHandler):
             headers["Content-Length"] = str(len(rest))
         self._send(status, rest, {**headers, **answer.headers}, answer)
 
+    def do_HEAD(self) -> None:
+        file = self.server.files.get(self.path)
+        headers = {"ETag": file.etag, "Content-Length": str(len(file.body)), **file.always.headers} if file else {}
+        self._send(file.always.status if file else 404, b"", headers, Answer())
+
     def _asked_for(self, file: File, size: int) -> tuple[int | None, int]:
         """First and last byte of the range; the first is None where the whole file is to be sent."""
         match = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
