@@ -111,7 +111,7 @@ def test_a_page_of_docs(repo: Repo, page: str) -> None:
 def test_a_calibration_changes_nothing_that_dvc_holds(repo: Repo) -> None:
     checkpoint, good = "data/checkpoints/cops/demo_source/seed_0.safetensors", "data/raw/demo_texture/cork/train/good"
     repo.run("zsad", "calibrate", checkpoint, good, "--name", "CORK2", "--false-alarms", "0.25")
-    repo.run("zsad", "predict", checkpoint, "photos/", "--calibration", "CORK2", "--out", "predictions")
+    repo.run("zsad", "predict", checkpoint, "photos/", "--calibration", "CORK2", "--out", "calibrated")
     assert "up to date" in repo.run("dvc", "status", "train@cops-demo_source")
 
 
