@@ -28,6 +28,7 @@ def loaded(program: str) -> set[str]:
         "datasets.index",
         "inference.calibration",
         "inference.predict",
+        "inference.pictures.run",
         "pipeline.stage_code",
         "pipeline.leftovers",
         "tracking.calibrations",

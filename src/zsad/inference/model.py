@@ -1,24 +1,23 @@
 """One model and any pictures: what notebooks, the command line and the model server use."""
 
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from zsad.clip.backbone import encode_images
 from zsad.clip.device import choose_device
 from zsad.clip.inputs import to_input
 from zsad.common.errors import UserError
 from zsad.common.io import file_sha256
-from zsad.datasets.images import DECODE_ERRORS, to_rgb
 from zsad.inference import render
 from zsad.inference.calibration import Calibration
 from zsad.inference.maps import Floats, encode_logits, full_map
+from zsad.inference.pictures.opening import Picture, open_picture
+from zsad.inference.pictures.regions import Region, find_regions
 from zsad.learners.base import Learner
 from zsad.learners.lookup import learner_class, methods
 from zsad.learners.shared.prompts import PromptEnsemble
@@ -26,7 +25,6 @@ from zsad.learners.shared.states import States
 from zsad.training import checkpoint
 
 DEVICES = ("auto", "cpu", "cuda")
-Picture = Image.Image | np.ndarray | bytes | str | PathLike[str]
 
 
 @dataclass(frozen=True)
@@ -102,12 +100,29 @@ class Predictor:
         """The map in colour on an absolute scale, so that pictures can be compared: dark blue 0, red 1."""
         return Image.fromarray(render.heatmap(result.map))
 
-    def overlay(self, image: Picture, result: Result) -> Image.Image:
-        """Where in the picture: its map, stretched to its own range, in colour over the picture."""
+    def overlay(self, image: Picture, result: Result, scale: render.Scale | None = None) -> Image.Image:
+        """Where in the picture: its map in colour over it; untouched is what lies below the scale.
+
+        scale: default: from the calibration's pixel threshold on, else `scale` of this one result.
+        """
         picture = open_picture(image)
         if picture.size[::-1] != result.map.shape:
             raise UserError(f"overlay: a map {result.map.shape} is not of a picture {picture.size[::-1]}")
-        return Image.fromarray(render.overlay(np.asarray(picture), result.map))
+        return Image.fromarray(render.overlay(np.asarray(picture), result.map, scale or self.scale([result])))
+
+    def scale(self, results: Iterable[Result]) -> render.Scale:
+        """What colours span in overlays that are to be compared: absolute with a calibration, else by these results."""
+        if self.calibration:
+            return render.scale_above(self.calibration.pixel_threshold)
+        return render.scale_of([result.map for result in results])
+
+    def regions(self, result: Result, threshold: float | None = None) -> list[Region]:
+        """Where the map lies above a pixel threshold (default: the calibration's), the highest first."""
+        if threshold is None:
+            if self.calibration is None:
+                raise UserError("regions: this model has no calibration; give a threshold in [0, 1]")
+            threshold = self.calibration.pixel_threshold
+        return find_regions(result.map, threshold)
 
     def prompt_name(self, category: str, asked: str | None) -> str:
         """The class name that prompts are told; with a calibration its own, and UserError when another is asked for."""
@@ -174,25 +189,3 @@ def _say(learner: Learner, states: States, method: str) -> None:
         takes = ", ".join(name for name in methods() if issubclass(learner_class(name), PromptEnsemble))
         raise UserError(f"states: {method} has no hand-written prompts to put them into; models of {takes} have")
     learner.say(states)
-
-
-def open_picture(image: Picture) -> Image.Image:
-    """RGB picture, upright as a viewer shows it (EXIF orientation applied); UserError when there is none in it."""
-    if isinstance(image, np.ndarray):
-        return _from_pixels(image)
-    name = str(image) if isinstance(image, str | PathLike) else "picture"
-    try:
-        if isinstance(image, Image.Image):
-            return to_rgb(ImageOps.exif_transpose(image))
-        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
-            return to_rgb(ImageOps.exif_transpose(opened))
-    except DECODE_ERRORS as error:
-        raise UserError(f"{name}: not a readable picture ({error})") from error
-
-
-def _from_pixels(pixels: np.ndarray) -> Image.Image:
-    fits = pixels.ndim >= 2 and pixels.shape[2:] in ((), (3,)) and pixels.size
-    if pixels.dtype != np.uint8 or not fits:
-        found = f"{pixels.dtype} {list(pixels.shape)}"
-        raise UserError(f"picture: an array must be uint8 [H, W, 3] (RGB) or [H, W] (grey), this one is {found}")
-    return to_rgb(Image.fromarray(pixels))
