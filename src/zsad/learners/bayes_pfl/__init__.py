@@ -131,7 +131,7 @@ class BayesPfl(MosaicLearner):
         """
         context = self.prompt_context[bank] + z[0][:, :, None, None]  # [N, R, B, tokens, C]
         states = torch.stack([self.prompt_state_normal, self.prompt_state_abnormal], dim=1)[bank]  # [B, 2, tokens, C]
-        bias = torch.stack([z[1], z[2]], dim=2).expand(len(names), -1, -1, -1)  # [N, R, 2, D]
+        bias = torch.stack([z[1], z[2]], dim=2).expand(z[0].shape[0], -1, -1, -1)  # [N, R, 2, D]
         return encode_prompts(self.clip.text, context, states + bias[:, :, None, :, None], names)
 
     def image_logits(self, image_ND: Tensor, text_N2PD: Tensor) -> Tensor:
@@ -223,7 +223,7 @@ class BayesPfl(MosaicLearner):
     @torch.no_grad()
     def score(self, features: ImageFeatures, names: Sequence[str], target: str = "") -> Scored:
         f_ND = features.cls_post
-        draws = self.distributions(f_ND, self.test_noise(len(f_ND)))
+        draws = self.distributions(f_ND, self.test_noise(f_ND.shape[0]))
         text_N2PD = self.text_features(names, [draw.z for draw in draws])
         image_ND = self.classifier_image(features) if self.config.classifier_epochs else f_ND
         p_N = self.image_logits(image_ND, text_N2PD).double().sigmoid().mean(1)

@@ -29,16 +29,17 @@ NAMES = {  # the official code's names for prompts
 def encode_prompts(text: TextTower, context_NRBTC: Tensor, states_NRB2TC: Tensor, names: Sequence[str]) -> Tensor:
     """Unit text features [N, 2, R·B, D], normal first, pair r·B + b.
 
-    SOT is run once, the context once for both polarities; state, name and EOT follow, nothing after EOT.
+    One name may stand for all images. SOT is run once, the context once for both polarities; state, name and EOT
+    follow, nothing after EOT.
     """
     N, R, B, before = context_NRBTC.shape[:4]
     state_length = states_NRB2TC.shape[4]
     words_NTC, lengths = _words(text, names, room=len(text.positional_embedding) - 1 - before - state_length)
     prefix = text.prefix(text.embed([SOT])[None])
     prefix = text.prefix(context_NRBTC.flatten(0, 2), prefix.repeat(N * R * B))
-    words = words_NTC[:, None, None, None].expand(-1, R, B, 2, -1, -1)
+    words = words_NTC[:, None, None, None].expand(N, R, B, 2, -1, -1)
     rest = torch.cat([states_NRB2TC, words], dim=4).flatten(0, 3)
-    eot = (lengths + state_length - 1).repeat_interleave(2 * R * B)
+    eot = (lengths + state_length - 1)[:, None].expand(N, 2 * R * B).flatten()
     features = text.encode(rest, eot.to(rest.device), past=prefix.repeat(each=2)).unflatten(0, (N, R, B, 2))
     return F.normalize(features.permute(0, 3, 1, 2, 4).flatten(2, 3), dim=-1)
 
@@ -53,5 +54,6 @@ def _words(text: TextTower, names: Sequence[str], room: int) -> tuple[Tensor, Te
                 " shorten it under datasets.<key>.classes of params.yaml, or after --object"
             )
     lengths = torch.tensor([len(row) for row in rows])
-    padded = [row + [0] * (int(lengths.max()) - len(row)) for row in rows]
+    longest = max(map(len, rows))
+    padded = [row + [0] * (longest - len(row)) for row in rows]
     return torch.stack([text.embed(row) for row in padded]), lengths

@@ -30,6 +30,7 @@ from zsad.learners.few_shot import FewShotLearner, Support
 from zsad.learners.promptad.losses import alignment, contrast, triplet, triplet_over_patches
 from zsad.learners.promptad.phrases import WITH, abnormal_states
 from zsad.learners.promptad.prompts import Contexts, TextFeatures, encode_prompts, prompt_tree
+from zsad.learners.shared.pictures import of_each
 from zsad.learners.shared.similarity import two_way_logit
 
 LR_END = 1e-5
@@ -169,7 +170,7 @@ class PromptAD(FewShotLearner):
         for layer in self.layers:
             gallery_TC = self.get_buffer(f"gallery_{layer}").T
             tokens_BNC = self._tokens(features, layer)
-            nearest.append(torch.stack([(one_NC @ gallery_TC).amax(-1) for one_NC in tokens_BNC]))
+            nearest.append(of_each(lambda one, gallery=gallery_TC: (one @ gallery).amax(-1), tokens_BNC))
         return ((1 - torch.stack(nearest).mean(0)) / 2).clamp(0, 1)
 
     @torch.no_grad()
