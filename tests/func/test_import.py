@@ -40,8 +40,8 @@ def test_import_evaluate_register_predict(repo: Repo) -> None:
 
     picture = "data/raw/demo_texture/cork/test/burn_spot/000.png"
     scores = []
-    for model in ("models:/anomalyclip_official@champion", name):
-        repo.run("zsad", "predict", model, picture, "--out", "out")
-        with (repo.path / "out/scores.csv").open() as table:
+    for model, out in (("models:/anomalyclip_official@champion", "registered"), (name, "imported")):
+        repo.run("zsad", "predict", model, picture, "--out", out)
+        with (repo.path / out / "scores.csv").open() as table:
             scores.append(next(csv.DictReader(table))["score"])
     assert scores[0] == scores[1] != ""

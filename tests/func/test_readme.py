@@ -11,8 +11,10 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from tests.helpers.repository import FEW_WORDS, ROOT, SMALL, Repo, make_repo, write_official
 
@@ -82,7 +84,7 @@ def test_own_pictures(repo: Repo) -> None:
         shutil.copy(picture, repo.path / "photos")
     repo.run("zsad", "predict", "models:/cops@champion", "photos/", "--out", "predictions")
     assert sorted(path.name for path in (repo.path / "predictions").iterdir()) == [
-        "000.png.heatmap.png", "000.png.overlay.png", "001.png.heatmap.png", "001.png.overlay.png", "scores.csv",
+        ".zsad", "000.png.heatmap.png", "000.png.overlay.png", "001.png.heatmap.png", "001.png.overlay.png", "scores.csv",
     ]  # fmt: skip
 
 
@@ -91,7 +93,9 @@ def test_a_heatmap_in_a_notebook(repo: Repo) -> None:
     shown = 'model.overlay("photos/000.png", result)'
     assert shown in program
     repo.run("python", "-c", program.replace(shown, f"{shown}.save('shown.png')"))
-    assert (repo.path / "shown.png").read_bytes() == (repo.path / "predictions/000.png.overlay.png").read_bytes()
+    repo.run("zsad", "predict", "models:/cops@champion", "photos/000.png", "--out", "one")  # a scale of one picture
+    shown, written = (np.asarray(Image.open(repo.path / name)) for name in ("shown.png", "one/000.png.overlay.png"))
+    assert (shown == written).all()
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -129,7 +133,10 @@ def test_the_registered_model_is_an_mlflow_model(repo: Repo) -> None:
 
 
 def test_a_few_good_parts(repo: Repo) -> None:
-    repo.run("zsad", "predict", "models:/apt_2shot__demo_texture@champion", "photos/", "--category", "cork")
+    model = "models:/apt_2shot__demo_texture@champion"
+    refused = repo.run("zsad", "predict", model, "photos/", "--category", "cork", code=2)  # `predictions` are of cops
+    assert "holds results with other settings (category, model)" in refused
+    repo.run("zsad", "predict", model, "photos/", "--category", "cork", "--anew")
     with (repo.path / "predictions/scores.csv").open() as file:
         assert [row["error"] for row in csv.DictReader(file)] == ["", ""]
 

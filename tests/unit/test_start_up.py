@@ -27,6 +27,7 @@ def loaded(program: str) -> set[str]:
         "datasets.fetch",
         "datasets.index",
         "inference.predict",
+        "inference.pictures.run",
         "pipeline.stage_code",
         "pipeline.leftovers",
         "tracking.loading",

@@ -2,14 +2,22 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from zsad.cli.parsing import Commands, add_command, stage_params
 from zsad.common.errors import UserError
+from zsad.common.progress import log
 
 OF_PICTURES = {  # options of `zsad predict MODEL PATH…` alone, and what says the same of a dataset
     "object": "a dataset's class names stand under its `classes` in params.yaml",
     "category": "a dataset's pictures have theirs; a model is models:/KEY@champion, or a .safetensors file",
+    "calibration": "metrics of a dataset need no threshold",
     "states": "write `states` among the settings of the configuration in params.yaml",
+    "device": "write `device` in params.yaml",
+    **dict.fromkeys(
+        ("format", "scale", "pixel_threshold", "bits", "batch_size", "workers", "watch", "anew"),
+        "a model is models:/KEY@champion, or a .safetensors file",
+    ),
 }
 
 
@@ -22,13 +30,34 @@ def add_commands(commands: Commands) -> None:
     predict.add_argument(
         "model", help="key of params.yaml, models:/KEY@champion, runs:/RUN, or a .safetensors checkpoint"
     )
-    predict.add_argument("paths", nargs="+", metavar="path", help="dataset key, or files and folders")
+    predict.add_argument(
+        "paths",
+        nargs="+",
+        metavar="path",
+        help="dataset key; or files, folders, quoted patterns, `-`: a list on stdin",
+    )
     predict.add_argument("--out", type=Path, default=Path("predictions"), help="where results go (%(default)s)")
     predict.add_argument("--object", help="class name, for learners whose prompts hold one (default: object)")
     predict.add_argument("--category", help="of a few-shot model: which of its categories the pictures are of")
     predict.add_argument(
+        "--calibration", metavar="NAME", help="of the model (`zsad calibrate`): a threshold, so labels"
+    )
+    predict.add_argument(
         "--states", type=Path, metavar="FILE", help="own words for hand-written prompts (clip_zero, winclip): YAML"
     )
+    _add_people(predict.add_argument_group("of your own pictures"))
+
+
+def _add_people(group: Any) -> None:
+    group.add_argument("--format", metavar="F", help="of the table: csv, jsonl or parquet (csv)")
+    group.add_argument("--watch", action="store_true", default=None, help="go on with what comes into the folders")
+    group.add_argument("--anew", action="store_true", default=None, help="replace earlier results in --out")
+    group.add_argument("--scale", type=float, nargs=2, metavar=("LOW", "HIGH"), help="map values that colours span")
+    group.add_argument("--pixel-threshold", type=float, metavar="X", help="regions are where the map is above it")
+    group.add_argument("--bits", type=int, metavar="N", help="how many are in use in pictures of 16 bits a channel")
+    group.add_argument("--batch-size", type=int, metavar="N", help="pictures at once through the model (8)")
+    group.add_argument("--workers", type=int, metavar="N", help="threads that decode and write (one a core, 8 at most)")
+    group.add_argument("--device", metavar="D", help="auto, cpu or cuda (auto)")
 
 
 def _combine(arguments: argparse.Namespace) -> None:
@@ -46,22 +75,43 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def _predict_pictures(arguments: argparse.Namespace) -> None:
-    from zsad.inference.folder import predict_paths
+    from zsad.inference.pictures.options import Options
+
+    options = Options(arguments.object, arguments.category, **_asked(arguments))
+    options.check(arguments.paths)  # a slip shows before the model is loaded
+    from zsad.inference.pictures.run import predict_pictures
     from zsad.tracking.loading import load
 
-    paths, out = [Path(path) for path in arguments.paths], arguments.out
-    failed = predict_paths(
-        load(arguments.model, states=arguments.states), paths, out, arguments.object, arguments.category
+    predictor = load(
+        arguments.model, arguments.device or "auto", states=arguments.states, calibration=arguments.calibration
     )
-    print(f"{out / 'scores.csv'} written")
-    if failed:
-        raise UserError(f"{failed} pictures could not be read; their rows in {out}/scores.csv say why")
+    summary = predict_pictures(predictor, arguments.paths, arguments.out, options, _words(arguments.states))
+    print(summary.told)
+    if summary.failed and not options.watch:
+        raise UserError(summary.complaint)
+    if summary.failed:
+        log(summary.complaint)
+
+
+def _asked(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Options under their names in `Options`; what is not asked keeps its default there."""
+    names = ("scale", "pixel_threshold", "bits", "batch_size", "workers", "watch", "anew")
+    told = {"form": arguments.format, **{name: getattr(arguments, name) for name in names}}
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _words(states: Path | None) -> dict[str, str | None]:
+    """What tells own words from others."""
+    from zsad.common.io import file_sha256
+
+    return {"states": file_sha256(states) if states else None}
 
 
 def _predict_dataset(arguments: argparse.Namespace) -> None:
     for option, remedy in OF_PICTURES.items():
         if getattr(arguments, option) is not None:
-            raise UserError(f"--{option}: is for your own pictures, not for {arguments.model}; {remedy}")
+            name = option.replace("_", "-")
+            raise UserError(f"--{name}: is for your own pictures, not for {arguments.model}; {remedy}")
     params, (dataset, *more) = stage_params(), arguments.paths
     from zsad.inference.predict import predict
 

@@ -1,22 +1,23 @@
 """One model and any pictures: what notebooks, the command line and the model server use."""
 
-import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from zsad.clip.backbone import encode_images
 from zsad.clip.device import choose_device
 from zsad.clip.inputs import to_input
 from zsad.common.errors import UserError
-from zsad.datasets.images import DECODE_ERRORS, to_rgb
+from zsad.common.io import file_sha256
 from zsad.inference import render
+from zsad.inference.calibration import Calibration
 from zsad.inference.maps import Floats, encode_logits, full_map
+from zsad.inference.pictures.opening import Picture, open_picture
+from zsad.inference.pictures.regions import Region, find_regions
 from zsad.learners.base import Learner
 from zsad.learners.lookup import learner_class, methods
 from zsad.learners.shared.prompts import PromptEnsemble
@@ -24,20 +25,21 @@ from zsad.learners.shared.states import States
 from zsad.training import checkpoint
 
 DEVICES = ("auto", "cpu", "cuda")
-Picture = Image.Image | np.ndarray | bytes | str | PathLike[str]
 
 
 @dataclass(frozen=True)
 class Result:
     """One picture's anomaly score in [0, 1], and its anomaly map [H, W] in [0, 1] at the picture's own size.
 
-    label: 1 anomalous, 0 normal, by `threshold`; both None for a model without a threshold.
+    label: 1 anomalous, 0 normal, by `threshold`; percentile: share of the normal pictures with a score of at most this
+    one, in [0, 100]. All three are None for a model without a calibration.
     """
 
     score: float
     map: Floats
     label: int | None = None
     threshold: float | None = None
+    percentile: float | None = None
 
 
 class Predictor:
@@ -47,11 +49,25 @@ class Predictor:
     category: of a few-shot model, which of its categories the pictures are of; needed where it has several.
     prompt_name: for learners whose prompts hold a class name; default: the category's own, else "object".
     learners: by category ("" serves any); prompt_names: class name of each category, where the checkpoint knows it.
+    checkpoint_sha256: of the file they come from, to which a calibration belongs.
     """
 
-    def __init__(self, learners: Mapping[str, Learner], prompt_names: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        learners: Mapping[str, Learner],
+        prompt_names: Mapping[str, str] | None = None,
+        checkpoint_sha256: str = "",
+        calibration: Calibration | None = None,
+    ) -> None:
         self.learners = learners
         self.prompt_names = prompt_names or {}
+        self.checkpoint_sha256 = checkpoint_sha256
+        self.calibration = calibration
+
+    def calibrated(self, calibration: Calibration) -> "Predictor":
+        """The same model with a threshold; UserError when the calibration is of another one."""
+        calibration.check_model(self.checkpoint_sha256)
+        return Predictor(self.learners, self.prompt_names, self.checkpoint_sha256, calibration)
 
     def predict(self, image: Picture, *, prompt_name: str | None = None, category: str | None = None) -> Result:
         """Score one picture; an unreadable one raises UserError."""
@@ -70,7 +86,7 @@ class Predictor:
             raise UserError(f"batch_size {batch_size}: at least 1")
         category = self.category(category)
         learner, waiting = self.learners[category], iter(images)
-        name = prompt_name or self.prompt_names.get(category, "object")
+        name = self.prompt_name(category, prompt_name)
         while batch := [open_picture(image) for image in islice(waiting, batch_size)]:
             inputs = np.stack([to_input(picture, learner.clip.image_size) for picture in batch])
             features = encode_images(learner.clip, inputs, learner.spec, "fp32")
@@ -78,21 +94,59 @@ class Predictor:
             logits = scored.map_logits.cpu().numpy()
             for i, picture in enumerate(batch):
                 map_HW = full_map(encode_logits(logits[i]), picture.size[::-1], learner.upsample, learner.sigma)
-                yield Result(float(scored.score[i]), map_HW)
+                yield self._result(float(scored.score[i]), map_HW)
 
     def heatmap(self, result: Result) -> Image.Image:
         """The map in colour on an absolute scale, so that pictures can be compared: dark blue 0, red 1."""
         return Image.fromarray(render.heatmap(result.map))
 
-    def overlay(self, image: Picture, result: Result) -> Image.Image:
-        """Where in the picture: its map, stretched to its own range, in colour over the picture."""
+    def overlay(self, image: Picture, result: Result, scale: render.Scale | None = None) -> Image.Image:
+        """Where in the picture: its map in colour over it; untouched is what lies below the scale.
+
+        scale: default: from the calibration's pixel threshold on, else `scale` of this one result.
+        """
         picture = open_picture(image)
         if picture.size[::-1] != result.map.shape:
             raise UserError(f"overlay: a map {result.map.shape} is not of a picture {picture.size[::-1]}")
-        return Image.fromarray(render.overlay(np.asarray(picture), result.map))
+        return Image.fromarray(render.overlay(np.asarray(picture), result.map, scale or self.scale([result])))
+
+    def scale(self, results: Iterable[Result]) -> render.Scale:
+        """What colours span in overlays that are to be compared: absolute with a calibration, else by these results."""
+        if self.calibration:
+            return render.scale_above(self.calibration.pixel_threshold)
+        return render.scale_of([result.map for result in results])
+
+    def regions(self, result: Result, threshold: float | None = None) -> list[Region]:
+        """Where the map lies above a pixel threshold (default: the calibration's), the highest first."""
+        if threshold is None:
+            if self.calibration is None:
+                raise UserError("regions: this model has no calibration; give a threshold in [0, 1]")
+            threshold = self.calibration.pixel_threshold
+        return find_regions(result.map, threshold)
+
+    def prompt_name(self, category: str, asked: str | None) -> str:
+        """The class name that prompts are told; with a calibration its own, and UserError when another is asked for."""
+        default = self.prompt_names.get(category, "object")
+        if self.calibration is None:
+            return asked or default
+        own = self.calibration.prompt_name or default
+        if asked and asked != own:
+            raise UserError(
+                f"prompt_name {asked!r}: calibration {self.calibration.name} was made with {own!r}, and scores follow "
+                "the name; leave it out, or calibrate with this name under another --name"
+            )
+        return own
 
     def category(self, category: str | None) -> str:
-        """Key of the learner that serves `category`; UserError when there is none, or when it must be named."""
+        """Key of the learner that serves `category`; UserError when there is none, or when it must be named.
+
+        With a calibration it is that of the calibration.
+        """
+        if self.calibration is not None and self.calibration.category:
+            if category not in (None, self.calibration.category):
+                known = f"{self.calibration.name} is of {self.calibration.category!r}"
+                raise UserError(f"category {category!r}: calibration {known}; take the calibration of this category")
+            return self.calibration.category
         known = ", ".join(self.learners)
         if "" in self.learners:
             if category:
@@ -105,6 +159,11 @@ class Predictor:
         if category not in self.learners:
             raise UserError(f"category {category!r}: this few-shot model was adapted to: {known}")
         return category
+
+    def _result(self, score: float, map_HW: Floats) -> Result:
+        if (known := self.calibration) is None:
+            return Result(score, map_HW)
+        return Result(score, map_HW, known.label(score), known.threshold, known.percentile(score))
 
 
 def load_checkpoint(path: Path, device: str = "auto", states: States | None = None) -> Predictor:
@@ -120,7 +179,8 @@ def load_checkpoint(path: Path, device: str = "auto", states: States | None = No
     if states is not None:
         for learner in learners.values():
             _say(learner, states, header.method)
-    return Predictor(learners, {c: known["prompt_name"] for c, known in (header.categories or {}).items()})
+    prompt_names = {c: known["prompt_name"] for c, known in (header.categories or {}).items()}
+    return Predictor(learners, prompt_names, file_sha256(path))
 
 
 def _say(learner: Learner, states: States, method: str) -> None:
@@ -129,25 +189,3 @@ def _say(learner: Learner, states: States, method: str) -> None:
         takes = ", ".join(name for name in methods() if issubclass(learner_class(name), PromptEnsemble))
         raise UserError(f"states: {method} has no hand-written prompts to put them into; models of {takes} have")
     learner.say(states)
-
-
-def open_picture(image: Picture) -> Image.Image:
-    """RGB picture, upright as a viewer shows it (EXIF orientation applied); UserError when there is none in it."""
-    if isinstance(image, np.ndarray):
-        return _from_pixels(image)
-    name = str(image) if isinstance(image, str | PathLike) else "picture"
-    try:
-        if isinstance(image, Image.Image):
-            return to_rgb(ImageOps.exif_transpose(image))
-        with Image.open(io.BytesIO(image) if isinstance(image, bytes) else image) as opened:
-            return to_rgb(ImageOps.exif_transpose(opened))
-    except DECODE_ERRORS as error:
-        raise UserError(f"{name}: not a readable picture ({error})") from error
-
-
-def _from_pixels(pixels: np.ndarray) -> Image.Image:
-    fits = pixels.ndim >= 2 and pixels.shape[2:] in ((), (3,)) and pixels.size
-    if pixels.dtype != np.uint8 or not fits:
-        found = f"{pixels.dtype} {list(pixels.shape)}"
-        raise UserError(f"picture: an array must be uint8 [H, W, 3] (RGB) or [H, W] (grey), this one is {found}")
-    return to_rgb(Image.fromarray(pixels))

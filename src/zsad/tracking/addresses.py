@@ -21,15 +21,20 @@ SEED_TAG = "zsad.checkpoint.seed_"  # of a run: sha256 of the checkpoint of each
 
 def resolve(uri: str) -> Path:
     """Checkpoint file of `models:/KEY@alias` or `models:/KEY/VERSION`; the registry's copy when none lies on disk."""
+    with open_store() as store:
+        return _checkpoint(store, version_of(store, uri), uri)
+
+
+def version_of(store: Store, uri: str) -> ModelVersion:
+    """The version that `models:/…` means, registered by zsad."""
     parts = re.fullmatch(r"models:/([^/@]+)(?:@([^/@]+)|/(\d+))", uri)
     if parts is None:
         raise UserError(f"{uri}: write models:/KEY@champion, models:/KEY@challenger or models:/KEY/VERSION")
     key, alias, number = parts.groups()
-    with open_store() as store:
-        version = by_alias(store, key, alias) if alias else by_number(store, key, number)
-        if "checkpoint_sha256" not in version.tags:
-            raise UserError(f"{uri}: not registered by zsad; `zsad models` lists what is")
-        return _checkpoint(store, version, uri)
+    version = by_alias(store, key, alias) if alias else by_number(store, key, number)
+    if "checkpoint_sha256" not in version.tags:
+        raise UserError(f"{uri}: not registered by zsad; `zsad models` lists what is")
+    return version
 
 
 def resolve_run(uri: str) -> Path:

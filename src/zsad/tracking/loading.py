@@ -14,19 +14,32 @@ SUFFIX = ".safetensors"
 
 
 def load(
-    model: str | PathLike[str], device: str = "auto", *, states: str | PathLike[str] | Mapping[str, Any] | None = None
+    model: str | PathLike[str],
+    device: str = "auto",
+    *,
+    states: str | PathLike[str] | Mapping[str, Any] | None = None,
+    calibration: str | None = None,
 ) -> "Predictor":
     """The model ready to score: `models:/KEY@ALIAS` or `models:/KEY/VERSION` of the registry, `runs:/RUN`, or a file.
 
     device: auto (a GPU when there is one), cpu, cuda. UserError when there is no such model.
     states: own words for hand-written prompts, as a mapping (normal, anomalous, templates) or the YAML file of one.
+    calibration: name of a calibration of this model, which gives it a threshold; not with other words than its own.
     """
+    if states is not None and calibration is not None:
+        raise UserError(f"states: calibration {calibration} was made with the model's own words; leave one of them out")
     from zsad.learners.shared.states import read_states
 
     own = None if states is None else read_states(states)  # a slip in it shows before the model is loaded
+    checkpoint = find_checkpoint(str(model))
     from zsad.inference.model import load_checkpoint
 
-    return load_checkpoint(find_checkpoint(str(model)), device, own)
+    predictor = load_checkpoint(checkpoint, device, own)
+    if calibration is None:
+        return predictor
+    from zsad.tracking.calibrations import find
+
+    return predictor.calibrated(find(str(model), checkpoint, calibration))
 
 
 def is_model(name: str) -> bool:

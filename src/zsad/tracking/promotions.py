@@ -13,6 +13,7 @@ from zsad.common.errors import UserError
 from zsad.common.io import atomic_path, file_sha256, read_json, write_json
 from zsad.evaluation.results import cell_path
 from zsad.tracking.addresses import resolve
+from zsad.tracking.calibrations import TAG
 from zsad.tracking.candidates import Candidate
 from zsad.tracking.connection import open_store
 from zsad.tracking.history import Training, read_trainings
@@ -57,7 +58,8 @@ def promote(name: str) -> str:
         if trained.files.get(new.tags["seed"]) != new.tags["checkpoint_sha256"]:
             raise UserError(f"{name}: {trained.directory} was trained again since; run `zsad register` first")
         old = store.client.get_registered_model(name).aliases.get(CHAMPION)
-    _record(name, new.tags, resolve(f"models:/{name}/{new.version}"))  # first: what is not noted would be undone
+    told = {tag: value for tag, value in new.tags.items() if not tag.startswith(TAG)}
+    _record(name, told, resolve(f"models:/{name}/{new.version}"))  # first: what is not noted would be undone
     if str(old) == str(new.version):
         return f"{name}: version {old} is champion already"
     with open_store() as store:

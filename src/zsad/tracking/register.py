@@ -21,7 +21,7 @@ from mlflow.types.schema import ParamSchema, ParamSpec
 from zsad.common.io import canonical_json, content_hash, write_json
 from zsad.common.progress import log
 from zsad.config.params import Params
-from zsad.tracking import runs
+from zsad.tracking import calibrations, runs
 from zsad.tracking.candidates import Candidate, candidates, check_files, checkpoint_file
 from zsad.tracking.comparison import compare
 from zsad.tracking.connection import Store, open_store
@@ -132,7 +132,8 @@ def _version_of(store: Store, candidate: Candidate) -> ModelVersion:
     client, key, tags = store.client, candidate.name, {**candidate.tags, "serving": SERVING_FORMAT}
     run_id = run_of(store, candidate.training)
     known = ("checkpoint_sha256", "config_hash", "serving")
-    same = [v for v in versions_of(store, key) if all(v.tags.get(name) == tags[name] for name in known)]
+    there = versions_of(store, key)
+    same = [v for v in there if all(v.tags.get(name) == tags[name] for name in known)]
     if same:
         version = same[0]
         for name, value in tags.items():
@@ -146,6 +147,7 @@ def _version_of(store: Store, candidate: Candidate) -> ModelVersion:
         link = canonical_json([{"name": key, "version": int(version.version)}])
         client.set_logged_model_tags(model_id, {"mlflow.modelVersions": link})  # the UI's way from model to version
         version = client.get_model_version(key, version.version)
+    calibrations.restore(store, version, there)
     _log_model_metrics(store, run_id, model_id_of(version), candidate)
     return version
 

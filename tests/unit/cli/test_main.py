@@ -33,6 +33,12 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         ("predict clip_zero demo_texture --states a.yaml", "write `states` among the settings of the configuration"),
         ("predict nothing.safetensors photos/ --states a.yaml", "a.yaml: no such file"),
+        (
+            "predict cops demo_texture --pixel-threshold 0.5",
+            "--pixel-threshold: is for your own pictures, not for",
+        ),
+        ("predict cops demo_texture --watch", "--watch: is for your own pictures, not for cops"),
+        ("predict nothing.safetensors photos/ --format xlsx", "--format xlsx: one of csv, jsonl, parquet"),
         ("predict nothing.safetensors photos/", "nothing.safetensors: no such file"),
         ("score cops demo_texture", "run `dvc repro"),
         ("aggregate", "metrics/cells/clip_zero/demo_source.json: not found; run `dvc repro`"),

@@ -18,8 +18,9 @@ from zsad.datasets.manifest import Manifest, Row, write_manifest
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.score import score_cell
 from zsad.inference import batches
-from zsad.inference.folder import predict_paths
 from zsad.inference.model import load_checkpoint
+from zsad.inference.pictures.options import Options
+from zsad.inference.pictures.run import predict_pictures
 from zsad.inference.predict import predict
 from zsad.inference.stored import PREDICTIONS, Predictions
 from zsad.learners.lookup import learner_class, methods
@@ -209,18 +210,18 @@ def test_a_model_of_several_categories_must_be_told_which() -> None:
     run("winclip_plus", seeds=(0,))
     predictor = load_checkpoint(CHECKPOINT / "seed_0.safetensors", "cpu")
     with pytest.raises(UserError, match="one for each of: cup, nut; name the pictures' own"):
-        predict_paths(predictor, [Path("pictures/nut/3.png")], Path("out"))
+        predict_pictures(predictor, ["pictures/nut/3.png"], Path("out"))
     with pytest.raises(UserError, match="'bolt': this few-shot model was adapted to: cup, nut"):
-        predict_paths(predictor, [Path("pictures/nut/3.png")], Path("out"), category="bolt")
+        predict_pictures(predictor, ["pictures/nut/3.png"], Path("out"), Options(category="bolt"))
     assert not Path("out").exists()
-    assert predict_paths(predictor, [Path("pictures/nut/3.png")], Path("out"), category="nut") == 0
+    assert predict_pictures(predictor, ["pictures/nut/3.png"], Path("out"), Options(category="nut")).failed == 0
 
 
 def test_a_model_of_one_category_need_not_be_told() -> None:
     write_target(("cup",))
     run("winclip_plus", seeds=(0,))
     predictor = load_checkpoint(CHECKPOINT / "seed_0.safetensors", "cpu")
-    assert predict_paths(predictor, [Path("pictures/cup/3.png")], Path("out")) == 0
+    assert predict_pictures(predictor, ["pictures/cup/3.png"], Path("out")).failed == 0
 
 
 def test_a_target_without_normal_training_pictures_has_no_number() -> None:
