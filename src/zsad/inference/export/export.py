@@ -62,7 +62,7 @@ def export(checkpoint: Path, out: Path, wanted: Wanted, pictures: Sequence[Image
     learner, name = predictor.learners[category], predictor.prompt_name(category, wanted.prompt_name)
     check_exportable(learner, header.method)
     description = describe(predictor, header, category, name, wanted.precision)
-    fitting, left_out = _calibrations(description, wanted, name)
+    fitting, left_out = _calibrations(description, wanted, name, predictor.prompt_name(category, None))
     description = replace(description, calibrations={one.name: one.as_dict() for one in fitting})
     files = Files(trace(learner, name))
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -96,14 +96,19 @@ def describe(predictor: Predictor, header: Header, category: str, name: str, pre
     )
 
 
-def _calibrations(told: Description, wanted: Wanted, name: str) -> tuple[list[Calibration], dict[str, str]]:
-    """Those that go in, and why others do not; UserError for one that was asked for and does not."""
+def _calibrations(
+    told: Description, wanted: Wanted, name: str, default: str
+) -> tuple[list[Calibration], dict[str, str]]:
+    """Those that go in, and why others do not; UserError for one that was asked for and does not.
+
+    name: class name in the file's prompts; default: in those of a calibration that names none.
+    """
     known = wanted.calibrations
     for asked in wanted.names or ():
         if asked not in known:
             raise UserError(f"calibration {asked}: not of this model, which has: {', '.join(known) or 'none'}")
     picked = {asked: known[asked] for asked in (known if wanted.names is None else wanted.names)}
-    reasons = {one.name: _why_not(one, told, name, wanted) for one in picked.values()}
+    reasons = {one.name: _why_not(one, told, wanted, (name, one.prompt_name or default)) for one in picked.values()}
     left_out = {each: why for each, why in reasons.items() if why}
     if left_out and wanted.names is not None:
         each, why = next(iter(left_out.items()))
@@ -111,13 +116,13 @@ def _calibrations(told: Description, wanted: Wanted, name: str) -> tuple[list[Ca
     return [one for one in picked.values() if not reasons[one.name]], left_out
 
 
-def _why_not(one: Calibration, told: Description, name: str, wanted: Wanted) -> str | None:
+def _why_not(one: Calibration, told: Description, wanted: Wanted, names: tuple[str, str]) -> str | None:
     if told.precision == "int8":
         return "thresholds of the checkpoint do not hold for int8 scores"
     if wanted.states is not None:
         return "made with the model's own words, not with those of --states"
     if one.category != told.category:
         return f"of category {one.category!r}, and the file is of {told.category!r}"
-    if told.prompt_name and (one.prompt_name or name) != name:
-        return f"made with {one.prompt_name!r} in prompts, and the file has {name!r}"
+    if told.prompt_name and names[0] != names[1]:
+        return f"made with {names[1]!r} in prompts, and the file has {names[0]!r}"
     return None

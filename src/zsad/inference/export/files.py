@@ -80,7 +80,7 @@ def _onnx_model(program: ExportedProgram) -> Any:
     if sum(held.values()) > LARGEST_ONNX:
         raise UserError("--to onnx: the model has more than 2 GB, the most that one ONNX file holds; use --to torch")
     with _quietly():
-        small = program.run_decompositions(REPLACED)  # type: ignore[arg-type]  # of torch's own functions
+        small = program.run_decompositions(REPLACED)
         found = torch.onnx.export(
             small, dynamo=True, input_names=["pixels"], output_names=OUTPUTS, opset_version=OPSET, optimize=True
         )

@@ -23,6 +23,9 @@ LARGEST_BATCH = 4096
 class Graph(nn.Module):
     """pixels [B, S, S, 3] uint8 RGB → score [B] in [0, 1], map_logits [B, h, w]. CLIP's mean and std are inside."""
 
+    clip_mean: Tensor
+    clip_std: Tensor
+
     def __init__(self, learner: Learner, name: str) -> None:
         super().__init__()
         self.learner, self.name = learner, name

@@ -23,7 +23,7 @@ class Exported(Predictor):
     def __init__(self, session: Session) -> None:
         told = session.description
         super().__init__({}, {told.category: told.prompt_name or "object"}, told.checkpoint_sha256)
-        self.learners = {told.category: told}  # type: ignore[assignment]  # of a learner only the form of maps is read
+        self.learners = {told.category: told}  # type: ignore[dict-item]  # of a learner only the form of maps is read
         self.session = session
 
     def prompt_name(self, category: str, asked: str | None) -> str:
