@@ -22,7 +22,7 @@ unit: .venv/ready         ## unit tests alone
 	pytest -n auto tests/unit
 
 slow: .venv/ready         ## every learner once at ViT-L/14, 518 px, random weights: 17 minutes on two cores, some GB of memory and disk
-	pytest tests/slow/vit_l.py
+	pytest tests/slow/vit_l.py tests/slow/export.py
 
 gpu: .venv/ready          ## every learner on a CUDA GPU against the CPU, on the embedded CLIP
 	pytest tests/gpu/cuda.py

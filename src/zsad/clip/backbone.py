@@ -47,7 +47,7 @@ class ImageTower:
         if spec.bgr:
             images_B3SS = swap_red_and_blue(images_B3SS)
         x = self.conv1(images_B3SS).flatten(2).transpose(1, 2)
-        x = torch.cat([self.class_embedding.expand(len(x), 1, -1), x], dim=1) + self.positional_embedding
+        x = torch.cat([self.class_embedding.expand(x.shape[0], 1, -1), x], dim=1) + self.positional_embedding
         h = entry = self.ln_pre(x)
         v_stream, tensors = None, {}
         if spec.entry == 0:

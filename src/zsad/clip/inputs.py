@@ -35,10 +35,15 @@ def read_pixels(path: Path, side: int, resize_first: bool = False) -> np.ndarray
 
 def to_pixels(image: Image.Image, side: int, resize_first: bool = False) -> np.ndarray:
     """A decoded picture as float32 RGB [3, side, side] in [0, 1]."""
+    pixels = to_square(image, side, resize_first).astype(np.float32)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)) / np.float32(255)
+
+
+def to_square(image: Image.Image, side: int, resize_first: bool = False) -> np.ndarray:
+    """A decoded picture squashed by Pillow's bicubic, uint8 RGB [side, side, 3]."""
     if not resize_first:
         image = to_rgb(image)
-    image = to_rgb(image.resize((side, side), Image.Resampling.BICUBIC))
-    return np.ascontiguousarray(np.asarray(image, dtype=np.float32).transpose(2, 0, 1)) / np.float32(255)
+    return np.asarray(to_rgb(image.resize((side, side), Image.Resampling.BICUBIC)))
 
 
 def normalised(pixels: np.ndarray) -> np.ndarray:

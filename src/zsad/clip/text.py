@@ -7,6 +7,7 @@ Shapes: S sequences, T tokens, C text width, D joint width, n deep-token sets of
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -75,10 +76,7 @@ class TextTower:
 
     def ids(self, text: str) -> list[int]:
         """Token ids of `text` between SOT and EOT, both included."""
-        from open_clip import tokenize
-
-        ids = tokenize([text])[0].tolist()
-        return ids[: ids.index(EOT) + 1]
+        return list(_token_ids(text))
 
     def _all_ids(self, text: str) -> list[int]:
         """As `ids`, however long: of a text that is cut short, `ids` ends with EOT as well."""
@@ -154,7 +152,7 @@ class TextTower:
         if isinstance(eot, int):
             q_ShLd, x_SLC, visible = q[:, :, -1:], x[:, -1:], None
         else:
-            rows = torch.arange(len(x), device=x.device)
+            rows = torch.arange(x.shape[0], device=x.device)
             q_ShLd, x_SLC = q[rows, :, eot, None], x[rows, eot, None]
             last = eot[:, None] + seen.length - x.shape[1]  # each sequence sees the tokens up to its own EOT
             visible = (torch.arange(seen.length, device=x.device) <= last)[:, None, None]
@@ -176,3 +174,11 @@ class TextTower:
         eot = torch.tensor([len(row) - 1 for row in rows], device=self.token_embedding.device)
         padded = [row + [0] * (int(eot.max()) + 1 - len(row)) for row in rows]
         return torch.stack([self.embed(row) for row in padded]), eot
+
+
+@lru_cache(maxsize=4096)
+def _token_ids(text: str) -> tuple[int, ...]:
+    from open_clip import tokenize
+
+    ids = tokenize([text])[0].tolist()
+    return tuple(ids[: ids.index(EOT) + 1])

@@ -31,7 +31,8 @@ def window_classes(blocks: Sequence[Block], h_BLC: Tensor, scale: int) -> Tensor
     rows = (members + L * torch.arange(B, device=h_BLC.device)[:, None, None]).flatten(0, 1)
     of_image = [h_BLC.flatten(0, 1), *(part.transpose(1, 2).flatten(0, 1) for part in blocks[0].qkv(h_BLC))]
     tokens = CPU_TOKENS if h_BLC.device.type == "cpu" else GPU_TOKENS
-    chunks = rows.split(max(1, tokens // rows.shape[1]))
+    # A graph whose batch has no fixed size cannot tell how many chunks there are: it takes all windows at once.
+    chunks = [rows] if torch.compiler.is_exporting() else rows.split(max(1, tokens // rows.shape[1]))
     return torch.cat([_class_tokens(blocks, *(part[chunk] for part in of_image)) for chunk in chunks]).unflatten(
         0, (B, -1)
     )

@@ -13,7 +13,6 @@ from zsad.datasets.index import build_manifest
 from zsad.datasets.manifest import Manifest
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.score import score
-from zsad.inference.batches import Task, write_batches
 from zsad.inference.model import Predictor
 from zsad.inference.stored import PredictionInfo, Predictions, PredictionWriter
 
@@ -43,7 +42,7 @@ def evaluate(
     with TemporaryDirectory() as scratch:
         stored = Path(scratch) / "predictions"
         with PredictionWriter(stored, _info(predictor, manifest)) as writer:
-            write_batches([Task({0: predictor.learners}, manifest, writer)], batch_size, "fp32")
+            predictor.store(writer, manifest, batch_size)
         cell = score(Predictions.open(stored), manifest, settings)
     rows = {name: {column: values[column] for column in (*COUNTS, *METRICS)} for name, values in _scored(cell).items()}
     totals = {column: sum(row[column] for row in rows.values()) for column in COUNTS}

@@ -1,15 +1,18 @@
-"""One model and any pictures: what notebooks, the command line and the model server use."""
+"""One model and any pictures: what notebooks, the command line and the model server use.
 
-from collections.abc import Iterable, Iterator, Mapping
+Loads torch with a checkpoint only: exported files (`zsad.inference.export`) are scored by the same class without it.
+"""
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from PIL import Image
 
-from zsad.clip.backbone import encode_images
-from zsad.clip.device import choose_device
 from zsad.clip.inputs import to_input
 from zsad.common.errors import UserError
 from zsad.common.io import file_sha256
@@ -18,11 +21,12 @@ from zsad.inference.calibration import Calibration
 from zsad.inference.maps import Floats, encode_logits, full_map
 from zsad.inference.pictures.opening import Picture, open_picture
 from zsad.inference.pictures.regions import Region, find_regions
-from zsad.learners.base import Learner
-from zsad.learners.lookup import learner_class, methods
-from zsad.learners.shared.prompts import PromptEnsemble
-from zsad.learners.shared.states import States
-from zsad.training import checkpoint
+
+if TYPE_CHECKING:
+    from zsad.datasets.manifest import Manifest
+    from zsad.inference.stored import PredictionWriter
+    from zsad.learners.base import Learner
+    from zsad.learners.shared.states import States
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -54,7 +58,7 @@ class Predictor:
 
     def __init__(
         self,
-        learners: Mapping[str, Learner],
+        learners: Mapping[str, "Learner"],
         prompt_names: Mapping[str, str] | None = None,
         checkpoint_sha256: str = "",
         calibration: Calibration | None = None,
@@ -64,10 +68,12 @@ class Predictor:
         self.checkpoint_sha256 = checkpoint_sha256
         self.calibration = calibration
 
-    def calibrated(self, calibration: Calibration) -> "Predictor":
+    def calibrated(self, calibration: Calibration) -> Self:
         """The same model with a threshold; UserError when the calibration is of another one."""
         calibration.check_model(self.checkpoint_sha256)
-        return Predictor(self.learners, self.prompt_names, self.checkpoint_sha256, calibration)
+        own = copy.copy(self)
+        own.calibration = calibration
+        return own
 
     def predict(self, image: Picture, *, prompt_name: str | None = None, category: str | None = None) -> Result:
         """Score one picture; an unreadable one raises UserError."""
@@ -88,13 +94,25 @@ class Predictor:
         learner, waiting = self.learners[category], iter(images)
         name = self.prompt_name(category, prompt_name)
         while batch := [open_picture(image) for image in islice(waiting, batch_size)]:
-            inputs = np.stack([to_input(picture, learner.clip.image_size) for picture in batch])
-            features = encode_images(learner.clip, inputs, learner.spec, "fp32")
-            scored = learner.score(features, [name] * len(batch))
-            logits = scored.map_logits.cpu().numpy()
+            scores, logits = self.scored(batch, category, name)
             for i, picture in enumerate(batch):
                 map_HW = full_map(encode_logits(logits[i]), picture.size[::-1], learner.upsample, learner.sigma)
-                yield self._result(float(scored.score[i]), map_HW)
+                yield self._result(float(scores[i]), map_HW)
+
+    def scored(self, batch: Sequence[Image.Image], category: str, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Image scores [b] and map log-odds [b, h, w] of RGB pictures in one pass; `name`: class name for prompts."""
+        from zsad.clip.backbone import encode_images
+
+        learner = self.learners[category]
+        inputs = np.stack([to_input(picture, learner.clip.image_size) for picture in batch])
+        found = learner.score(encode_images(learner.clip, inputs, learner.spec, "fp32"), [name] * len(batch))
+        return found.score.cpu().numpy(), found.map_logits.cpu().numpy()
+
+    def store(self, writer: "PredictionWriter", manifest: "Manifest", batch_size: int) -> None:
+        """Write the predictions of a dataset's test split, each picture by the model of its category."""
+        from zsad.inference.batches import Task, write_batches
+
+        write_batches([Task({0: self.learners}, manifest, writer)], batch_size, "fp32")
 
     def heatmap(self, result: Result) -> Image.Image:
         """The map in colour on an absolute scale, so that pictures can be compared: dark blue 0, red 1."""
@@ -166,13 +184,15 @@ class Predictor:
         return Result(score, map_HW, known.label(score), known.threshold, known.percentile(score))
 
 
-def load_checkpoint(path: Path, device: str = "auto", states: States | None = None) -> Predictor:
+def load_checkpoint(path: Path, device: str = "auto", states: "States | None" = None) -> Predictor:
     """Predictor of a `.safetensors` checkpoint; its frozen CLIP is found by the hash the checkpoint holds.
 
     states: words for hand-written prompts in place of the checkpoint's.
     """
-    if device not in DEVICES:
-        raise UserError(f"device {device!r}: not one of {', '.join(DEVICES)}")
+    from zsad.clip.device import choose_device
+    from zsad.training import checkpoint
+
+    check_device(device)
     learners, header = checkpoint.load_all(path, device=choose_device(device))
     if header.protocol != "strict":
         raise UserError(f"{path}: trained under protocol `{header.protocol}`, which reads the target; not for use")
@@ -183,8 +203,17 @@ def load_checkpoint(path: Path, device: str = "auto", states: States | None = No
     return Predictor(learners, prompt_names, file_sha256(path))
 
 
-def _say(learner: Learner, states: States, method: str) -> None:
+def check_device(device: str) -> None:
+    """UserError for a name that is no device."""
+    if device not in DEVICES:
+        raise UserError(f"device {device!r}: not one of {', '.join(DEVICES)}")
+
+
+def _say(learner: "Learner", states: "States", method: str) -> None:
     """Learned prompts hold no states, and some methods no prompts."""
+    from zsad.learners.lookup import learner_class, methods
+    from zsad.learners.shared.prompts import PromptEnsemble
+
     if not isinstance(learner, PromptEnsemble):
         takes = ", ".join(name for name in methods() if issubclass(learner_class(name), PromptEnsemble))
         raise UserError(f"states: {method} has no hand-written prompts to put them into; models of {takes} have")

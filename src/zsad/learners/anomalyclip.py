@@ -46,6 +46,7 @@ class AnomalyClip(Learner):
     """Trained: ctx_pos, ctx_neg [1, 1, 12, C] and the deep tokens [4, C] each."""
 
     Config = Config
+    fixed = ("text_features",)
 
     def __init__(self, config: Any, clip: Clip, protocol: Protocol = "strict") -> None:
         super().__init__(config, clip, protocol)

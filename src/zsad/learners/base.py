@@ -137,6 +137,7 @@ class Learner(nn.Module):
     position_resize: ClassVar[PositionResize] = "bilinear"
     upsample: ClassVar[Upsample] = "bilinear"
     training_only: ClassVar[tuple[str, ...]] = ()  # prefixes of parameters that no checkpoint holds
+    fixed: ClassVar[tuple[str, ...]] = ()  # methods that read no picture: an exported file holds what they give
 
     def __init__(self, config: Any, clip: Clip, protocol: Protocol = "strict") -> None:
         super().__init__()
@@ -173,6 +174,11 @@ class Learner(nn.Module):
     @property
     def image_top(self) -> dict[str, float] | None:
         """Share of a map's pixels, by category, that official metrics mix into image scores (PredictionInfo)."""
+        return None
+
+    @property
+    def not_exportable(self) -> str | None:
+        """Why `score` cannot be written down as one graph of tensors, or None."""
         return None
 
     @property

@@ -85,7 +85,7 @@ class Extractor(nn.Module):
 
     def forward(self, queries_MD: Tensor, patches_BND: Tensor) -> Tensor:
         """Prototypes [B, M, D]."""
-        x = queries_MD.expand(len(patches_BND), -1, -1)
+        x = queries_MD.expand(patches_BND.shape[0], -1, -1)
         x = x + self._attend(self.ln_1(x), self.ln_1(patches_BND))
         return x + self.mlp(self.ln_2(x))
 
@@ -251,7 +251,7 @@ class Cops(Learner):
         kernel, alpha, beta = self.constants(target)
         patches_BND = self.pooled(features, kernel)
         normal_BMD, anomalous_BMD = self.prototypes(patches_BND)
-        bias_BRD = self.vae_decoder(self._samples(len(patches_BND)))
+        bias_BRD = self.vae_decoder(self._samples(patches_BND.shape[0]))
         text = self.text_features(normal_BMD, anomalous_BMD, bias_BRD)
         image_B = two_way_logit(features.cls, *text, self.config.temperature).double().sigmoid()
         p_BN = two_way_logit(patches_BND, *text, self.config.temperature).double().sigmoid()

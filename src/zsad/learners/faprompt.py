@@ -88,6 +88,7 @@ class FaPrompt(Learner):
     """Trained: ctx_pos [1, 1, 5, C], ctx_neg [1, K, E, C], the DAP network, deep tokens: 4,100,064 at ViT-L."""
 
     Config = Config
+    fixed = ("prefix", "normal_feature")
 
     def __init__(self, config: Any, clip: Clip, protocol: Protocol = "strict") -> None:
         super().__init__(config, clip, protocol)
@@ -129,7 +130,7 @@ class FaPrompt(Learner):
         return self._encode(prefix, prompts.flatten(0, 1)).unflatten(0, counts)
 
     def _encode(self, prefix: Prefix, rest_STC: Tensor) -> Tensor:
-        return self.clip.text.encode(rest_STC, past=prefix.repeat(len(rest_STC)))
+        return self.clip.text.encode(rest_STC, past=prefix.repeat(rest_STC.shape[0]))
 
     # --- the two passes ----------------------------------------------------------------------------------------------
 
@@ -142,7 +143,7 @@ class FaPrompt(Learner):
         if self.selection == "first":
             return F.normalize(patches_BND[:, :count], dim=-1)
         order = static_BN.detach().sort(dim=1, descending=True, stable=True).indices[:, :count]
-        return F.normalize(patches_BND.take_along_dim(order[..., None], dim=1), dim=-1)
+        return F.normalize(patches_BND.gather(1, order[..., None].expand(-1, -1, patches_BND.shape[-1])), dim=-1)
 
     def passes(self, features: ImageFeatures) -> Passes:
         """Pass 1 with the prompts as learned, pass 2 with those adapted to each image."""

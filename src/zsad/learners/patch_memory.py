@@ -79,6 +79,11 @@ class PatchMemory(FewShotLearner):
     def spec(self) -> FeatureSpec:
         return FeatureSpec(layers=self.config.layers) if self.config.layers else FeatureSpec(tokens=True)
 
+    @property
+    def not_exportable(self) -> str | None:
+        per_picture = self.config.image_score == "reweighted"
+        return "`image_score: reweighted` looks up the memory picture by picture" if per_picture else None
+
     @torch.no_grad()
     def adapt(self, support: Support) -> Iterator[dict[str, float]]:
         """Remember the support: nothing to report, since nothing is trained."""

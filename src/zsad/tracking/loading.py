@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zsad.common.errors import UserError
+from zsad.inference.export.kinds import is_exported
 
 if TYPE_CHECKING:
     from zsad.inference.model import Predictor
@@ -25,9 +26,16 @@ def load(
     device: auto (a GPU when there is one), cpu, cuda. UserError when there is no such model.
     states: own words for hand-written prompts, as a mapping (normal, anomalous, templates) or the YAML file of one.
     calibration: name of a calibration of this model, which gives it a threshold; not with other words than its own.
+    An exported file (.onnx, .xml, .pt2) is a model as well, without torch; its words and calibrations are inside.
     """
     if states is not None and calibration is not None:
         raise UserError(f"states: calibration {calibration} was made with the model's own words; leave one of them out")
+    if is_exported(str(model)):
+        if states is not None:
+            raise UserError(f"states: {model} holds its prompts as numbers; export again with --states")
+        from zsad.inference.export.runtime import load_exported
+
+        return load_exported(Path(model), device, calibration)
     from zsad.learners.shared.states import read_states
 
     own = None if states is None else read_states(states)  # a slip in it shows before the model is loaded
@@ -44,7 +52,7 @@ def load(
 
 def is_model(name: str) -> bool:
     """Whether a name means a model, not a key of params.yaml."""
-    return name.startswith(("models:/", "runs:/")) or name.endswith(SUFFIX)
+    return name.startswith(("models:/", "runs:/")) or name.endswith(SUFFIX) or is_exported(name)
 
 
 def find_checkpoint(model: str) -> Path:
@@ -59,4 +67,6 @@ def find_checkpoint(model: str) -> Path:
         from zsad.tracking.addresses import resolve_run
 
         return resolve_run(model)
+    if is_exported(model):
+        raise UserError(f"{model}: is exported; this wants the checkpoint it was made of")
     return Path(model)

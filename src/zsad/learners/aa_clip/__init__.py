@@ -44,6 +44,7 @@ class AaClip(Learner):
     """Trained: text adapters and projection; image adapters, a projection a layer, one for the image: 12,582,912."""
 
     Config = Config
+    fixed = ("text_features",)
     openai_activation: Activation = "gelu"  # type: ignore[misc]  # as the official code runs OpenAI's weights
     position_resize: PositionResize = "bicubic_antialias"  # type: ignore[misc]
     upsample: Upsample = "bilinear_corners"  # type: ignore[misc]

@@ -66,6 +66,11 @@ class AdaClip(MosaicLearner):
     def map_grid(self) -> tuple[int, int]:
         return self.fine_grid(self.config.map_scale)
 
+    @property
+    def not_exportable(self) -> str:
+        clustered = "its image score clusters patches with scikit-learn's K-means (`clusters`), which no runtime has"
+        return clustered if self.config.clusters else "its text tower takes the prompts of one picture after the other"
+
     def draw(self, generator: torch.Generator) -> None:
         self.seed.copy_(torch.randint(2**20, (), generator=generator))
 

@@ -51,6 +51,7 @@ class AdaptClip(FewShotLearner):
     Config = Config
     few_shot: ClassVar[bool] = False
     few_shot_form: ClassVar[bool] = True
+    fixed = ("fixed_features", "learned_features")
     memory: Tensor  # few-shot form: unit patches of the support [L, k · N, D], a buffer
 
     def __init__(self, config: Any, clip: Clip, protocol: Protocol = "strict", shots: int = 0) -> None:
@@ -84,6 +85,10 @@ class AdaptClip(FewShotLearner):
     def map_grid(self) -> tuple[int, int]:
         """Means of patch maps are exact on the grid; the few-shot form's harmonic means follow upsampling."""
         return self.fine_grid(self.config.map_scale) if self.shots else super().map_grid
+
+    @property
+    def not_exportable(self) -> str | None:
+        return "its few-shot form looks up the memory picture by picture" if self.shots else None
 
     @torch.no_grad()
     def fixed_features(self) -> Tensor:

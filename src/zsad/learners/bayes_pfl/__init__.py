@@ -32,7 +32,7 @@ from zsad.learners.bayes_pfl import flows as flow
 from zsad.learners.bayes_pfl import views as views
 from zsad.learners.bayes_pfl.config import Config
 from zsad.learners.bayes_pfl.losses import balanced_focal, global_dice, orthogonality
-from zsad.learners.bayes_pfl.prompts import encode_prompts
+from zsad.learners.bayes_pfl.prompts import Words, encode_prompts, read_words
 from zsad.learners.shared.mosaic import MosaicLearner
 
 HEADS = 4  # of the residual cross-attention
@@ -53,6 +53,7 @@ class BayesPfl(MosaicLearner):
     """Trained: prompt bank, temperatures, encoders, flows, RCA, classifier: 23,497,505 scalars at ViT-L."""
 
     Config = Config
+    fixed = ("words",)
     noise: Tensor  # [3, R, D]: test-time draws for context, normal and abnormal state, a buffer
     openai_activation: Activation = "gelu"  # type: ignore[misc]  # as the official code runs OpenAI's weights
     position_resize: PositionResize = "bicubic_antialias"  # type: ignore[misc]
@@ -131,8 +132,12 @@ class BayesPfl(MosaicLearner):
         """
         context = self.prompt_context[bank] + z[0][:, :, None, None]  # [N, R, B, tokens, C]
         states = torch.stack([self.prompt_state_normal, self.prompt_state_abnormal], dim=1)[bank]  # [B, 2, tokens, C]
-        bias = torch.stack([z[1], z[2]], dim=2).expand(len(names), -1, -1, -1)  # [N, R, 2, D]
-        return encode_prompts(self.clip.text, context, states + bias[:, :, None, :, None], names)
+        bias = torch.stack([z[1], z[2]], dim=2).expand(z[0].shape[0], -1, -1, -1)  # [N, R, 2, D]
+        return encode_prompts(self.clip.text, context, states + bias[:, :, None, :, None], self.words(names))
+
+    def words(self, names: Sequence[str]) -> Words:
+        """What of the prompts is not learned."""
+        return read_words(self.clip.text, names, self.prompt_context.shape[1] + self.prompt_state_normal.shape[1])
 
     def image_logits(self, image_ND: Tensor, text_N2PD: Tensor) -> Tensor:
         """Log-odds of anomalous [N, P] of each pair of prompts; `image`: f, or what `classifier_image` makes of it."""
@@ -223,7 +228,7 @@ class BayesPfl(MosaicLearner):
     @torch.no_grad()
     def score(self, features: ImageFeatures, names: Sequence[str], target: str = "") -> Scored:
         f_ND = features.cls_post
-        draws = self.distributions(f_ND, self.test_noise(len(f_ND)))
+        draws = self.distributions(f_ND, self.test_noise(f_ND.shape[0]))
         text_N2PD = self.text_features(names, [draw.z for draw in draws])
         image_ND = self.classifier_image(features) if self.config.classifier_epochs else f_ND
         p_N = self.image_logits(image_ND, text_N2PD).double().sigmoid().mean(1)

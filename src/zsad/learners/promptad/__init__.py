@@ -14,6 +14,7 @@ read off the upsampled map.
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -30,6 +31,7 @@ from zsad.learners.few_shot import FewShotLearner, Support
 from zsad.learners.promptad.losses import alignment, contrast, triplet, triplet_over_patches
 from zsad.learners.promptad.phrases import WITH, abnormal_states
 from zsad.learners.promptad.prompts import Contexts, TextFeatures, encode_prompts, prompt_tree
+from zsad.learners.shared.pictures import of_each
 from zsad.learners.shared.similarity import two_way_logit
 
 LR_END = 1e-5
@@ -167,9 +169,8 @@ class PromptAD(FewShotLearner):
         """Memory map [B, N] in [0, 1]: mean over blocks of ½ (1 − cosine) to the nearest remembered token."""
         nearest = []
         for layer in self.layers:
-            gallery_TC = self.get_buffer(f"gallery_{layer}").T
             tokens_BNC = self._tokens(features, layer)
-            nearest.append(torch.stack([(one_NC @ gallery_TC).amax(-1) for one_NC in tokens_BNC]))
+            nearest.append(of_each(partial(_largest_cosine, self.get_buffer(f"gallery_{layer}").T), tokens_BNC))
         return ((1 - torch.stack(nearest).mean(0)) / 2).clamp(0, 1)
 
     @torch.no_grad()
@@ -187,6 +188,10 @@ class PromptAD(FewShotLearner):
     def _text_logit(self, v: Tensor, prototypes_2D: Tensor) -> Tensor:
         """Log-odds of abnormal in the softmax of scale · cosine: [B, …, D] → [B, …]."""
         return two_way_logit(v, prototypes_2D[:1], prototypes_2D[1:], 1 / self.scale)
+
+
+def _largest_cosine(gallery_CT: Tensor, tokens_NC: Tensor) -> Tensor:
+    return (tokens_NC @ gallery_CT).amax(-1)
 
 
 def harmonic_logit(text_logit: Tensor, visual: Tensor) -> Tensor:

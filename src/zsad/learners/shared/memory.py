@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from zsad.learners.shared.pictures import of_each
+
 BLOCK = 4096  # rows of a distance matrix that are held at a time
 
 
@@ -12,7 +14,7 @@ def distance(queries_BQC: Tensor, memory_MC: Tensor) -> Tensor:
 
     Rounding can push a cosine above 1; a negative distance would cancel others in a harmonic mean.
     """
-    nearest = torch.stack([(queries @ memory_MC.T).amax(-1) for queries in F.normalize(queries_BQC, dim=-1)])
+    nearest = of_each(lambda queries: (queries @ memory_MC.T).amax(-1), F.normalize(queries_BQC, dim=-1))
     return ((1 - nearest.double()) / 2).clamp(0, 1)
 
 

@@ -1,0 +1,113 @@
+"""The tables of docs/export.md: how far exported files are from PyTorch, how large, how fast.
+
+    python -m tests.helpers.export_table CHECKPOINTS FOLDER… [--only METHOD]
+
+CHECKPOINTS: data/checkpoints after `zsad repro`; FOLDER: pictures, of each 16. OMP_NUM_THREADS=1 gives all one
+thread. Times are of one picture and of eight at once; PyTorch and the runtimes take turns, and medians count, so that
+their ratios hold on a busy machine.
+"""
+
+import argparse
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from zsad.common.errors import UserError
+from zsad.datasets.listing import list_images
+from zsad.inference.export.description import Description
+from zsad.inference.export.export import describe
+from zsad.inference.export.files import Files
+from zsad.inference.export.graph import check_exportable, trace
+from zsad.inference.export.kinds import KINDS
+from zsad.inference.export.measure import in_turn, measure
+from zsad.inference.export.runtime import squares
+from zsad.inference.export.sessions import Session, open_session
+from zsad.inference.model import Predictor, load_checkpoint
+from zsad.inference.pictures.opening import open_picture
+from zsad.training.checkpoint import Header, read_header
+
+PICTURES, RUNS = 16, 11
+
+
+@dataclass(frozen=True)
+class Form:
+    """One file of a model."""
+
+    name: str
+    session: Session
+    mib: float
+
+
+def pictures_of(folder: Path) -> list[Image.Image]:
+    """Evenly out of a folder."""
+    names = list_images(folder)
+    return [open_picture(folder / names[i * len(names) // PICTURES]) for i in range(PICTURES)]
+
+
+def checkpoints(root: Path, only: str | None) -> Iterator[tuple[Path, Header]]:
+    """One file of each method: the first seed of its first configuration."""
+    seen: set[str] = set()
+    for path in sorted(root.glob("*/demo_*/seed_0.safetensors")):
+        header = read_header(path)
+        if header.method not in seen and only in (None, header.method):
+            seen.add(header.method)
+            yield path, header
+
+
+def forms(predictor: Predictor, header: Header, category: str, name: str, folder: Path) -> Iterator[Form]:
+    """All files of a model."""
+    learner = predictor.learners[category]
+    check_exportable(learner, header.method)
+    files = Files(trace(learner, name))
+    for kind in KINDS:
+        for precision in kind.precisions:
+            told: Description = describe(predictor, header, category, name, precision)
+            written = files.write(told, kind, folder / f"{precision}{kind.suffix}")
+            size = sum(file.stat().st_size for file in written) / 2**20
+            yield Form(f"{kind.name} {precision}", open_session(written[0]), size)
+
+
+def table(predictor: Predictor, header: Header, sets: Sequence[list[Image.Image]]) -> Iterator[str]:
+    """A row for each file."""
+    category = next(iter(predictor.learners))
+    name = predictor.prompt_name(category, None)
+    with tempfile.TemporaryDirectory() as folder:
+        made = list(forms(predictor, header, category, name, Path(folder)))
+        shares = [list(speeds(predictor, made, sets[0][:count], category, name)) for count in (1, 8)]
+        for form, one, eight in zip(made, *shares, strict=True):
+            found = [measure(form.session, predictor, pictures, name) for pictures in sets]
+            apart = f"{max(each.score for each in found):.0e} | {max(each.map for each in found):.0e}"
+            yield f"| {header.method} | {form.name} | {apart} | {form.mib:.1f} | {one} | {eight} |"
+
+
+def speeds(
+    predictor: Predictor, made: Sequence[Form], batch: list[Image.Image], category: str, name: str
+) -> Iterator[str]:
+    """Milliseconds a picture of PyTorch, and the share of them that each file takes."""
+    pixels = squares(batch, predictor.learners[category].clip.image_size)
+    calls = [lambda form=form: form.session.run(pixels) for form in made]
+    torch_ms, *own = in_turn(lambda: predictor.scored(batch, category, name), *calls, runs=RUNS)
+    yield from (f"{ms / torch_ms:.2f} of {torch_ms / len(batch):.0f} ms" for ms in own)
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoints", type=Path)
+    parser.add_argument("folders", type=Path, nargs="+")
+    parser.add_argument("--only")
+    arguments = parser.parse_args()
+    sets = [pictures_of(folder) for folder in arguments.folders]
+    for path, header in checkpoints(arguments.checkpoints, arguments.only):
+        try:
+            for row in table(load_checkpoint(path, "cpu"), header, sets):
+                print(row, flush=True)
+        except UserError as refused:
+            print(f"| {header.method} | {refused} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
