@@ -31,6 +31,14 @@ def blocks(text: str, language: str) -> list[str]:
 
 COMMANDS = [line.split("#")[0].strip() for block in blocks(README, "bash") for line in block.splitlines()]
 IN_CI = ["make repro", "make test"]  # .ci/run calls them
+LABELLED = [
+    "zsad calibrate models:/cops@champion good/ --name LINE3 --false-alarms 0.25",
+    "zsad predict models:/cops@champion photos/ --calibration LINE3 --out labelled",
+]
+EXPORTED = [
+    "zsad export models:/cops@champion --to onnx --out cops.onnx",
+    "zsad predict cops.onnx photos/ --calibration LINE3 --out exported",
+]
 ON_A_GPU = ["make paper"]  # and needs downloads: not exercised
 DEMO = "{kind: demo, path: src/zsad/datasets/demo.yaml}"
 README_SIZE = (
@@ -50,6 +58,9 @@ def test_the_list_of_commands_is_the_readmes() -> None:
     told = [
         *IN_CI,
         "zsad predict models:/cops@champion photos/ --out predictions",
+        *LABELLED,
+        *EXPORTED,
+        "zsad doctor",
         "zsad report",
         "zsad compare clip_zero cops",
         "dvc exp run -S learners.cops.lr=0.0005",
@@ -88,6 +99,24 @@ def test_own_pictures(repo: Repo) -> None:
     assert sorted(path.name for path in (repo.path / "predictions").glob("[!.]*")) == [
         "000.png.heatmap.png", "000.png.overlay.png", "001.png.heatmap.png", "001.png.overlay.png", "scores.csv",
     ]  # fmt: skip
+
+
+def test_own_pictures_with_a_threshold_and_without_torch(repo: Repo) -> None:
+    """As in the README: the exported file says what the model says."""
+    shutil.copytree(repo.path / "data/raw/demo_texture/cork/train/good", repo.path / "good")
+    for command in [*LABELLED, *EXPORTED]:
+        repo.run(*command.split())
+    labelled, exported = (_rows(repo.path / name / "scores.csv") for name in ("labelled", "exported"))
+    assert {row["label"] for row in labelled} <= {"0", "1"}
+    assert [row["threshold"] for row in exported] == [row["threshold"] for row in labelled] != ["", ""]
+    for ours, theirs in zip(labelled, exported, strict=True):
+        assert float(theirs["score"]) == pytest.approx(float(ours["score"]), abs=1e-5)
+        assert theirs["label"] == ours["label"]
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    with table.open() as file:
+        return list(csv.DictReader(file))
 
 
 def test_a_heatmap_in_a_notebook(repo: Repo) -> None:

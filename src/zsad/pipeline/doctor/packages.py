@@ -16,7 +16,9 @@ from zsad.pipeline.doctor.finding import Finding
 
 PROJECT, LOCK = Path("pyproject.toml"), Path("requirements.lock")
 EXTRAS = {  # of people who use zsad, and what they are for; the others are for those who develop it
+    "dicom": "DICOM pictures",
     "drive": "datasets from Google Drive",
+    "export": "one file for a runtime",
     "gcs": "datasets at gs:// addresses",
     "kaggle": "datasets from Kaggle",
     "s3": "datasets at s3:// addresses",
