@@ -25,6 +25,7 @@ def add_commands(commands: Commands) -> None:
     calibrate.add_argument("--defects", type=Path, metavar="FOLDER", help="anomalous pictures: tell which are missed")
     calibrate.add_argument("--category", help="of a few-shot model: which of its categories the pictures are of")
     calibrate.add_argument("--object", help="class name, for learners whose prompts hold one (default: object)")
+    calibrate.add_argument("--bits", type=int, metavar="N", help="how many are in use in pictures of 16 bits a channel")
     calibrate.add_argument("--replace", action="store_true", help="another calibration of that name")
     calibrate.add_argument(
         "--check", action="store_true", help="instead: do these normal pictures, of today, still fit? 0, or 2 if not"
@@ -37,7 +38,7 @@ def _calibrate(arguments: argparse.Namespace) -> None:
             raise UserError(f"--{option.replace('_', '-')}: belongs to a new calibration; --check makes none")
     from zsad.tracking.thresholds import Asked, check, make
 
-    given = (arguments.model, arguments.folder, arguments.name, arguments.category, arguments.object)
+    given = (arguments.model, arguments.folder, arguments.name, arguments.category, arguments.object, arguments.bits)
     if not arguments.check:
         share = DEFAULT_FALSE_ALARMS if arguments.false_alarms is None else arguments.false_alarms
         for line in make(Asked(*given), share, arguments.defects, arguments.replace):

@@ -10,12 +10,12 @@ from PIL import Image
 from zsad.common.errors import UserError
 from zsad.common.io import read_json
 from zsad.common.progress import progress
-from zsad.datasets.images import IMAGE_SUFFIXES
 from zsad.datasets.integrity import pixel_hash
 from zsad.datasets.leaks import PICTURES
 from zsad.datasets.listing import list_images
 from zsad.inference.maps import Floats
-from zsad.inference.model import Predictor, open_picture
+from zsad.inference.model import Predictor
+from zsad.inference.pictures.opening import PICTURE_SUFFIXES, open_picture
 
 SHOWN = 10  # files in a message before it says how many more
 
@@ -39,8 +39,8 @@ def pictures_in(folder: Path) -> list[Path]:
     """All pictures below a folder, sorted; UserError when there are none."""
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
-    if not (names := list_images(folder)):
-        raise UserError(f"{folder}: no pictures there ({', '.join(IMAGE_SUFFIXES)})")
+    if not (names := list_images(folder, PICTURE_SUFFIXES)):
+        raise UserError(f"{folder}: no pictures there ({', '.join(PICTURE_SUFFIXES)})")
     return [folder / name for name in names]
 
 
@@ -51,13 +51,16 @@ def score_folder(
     prompt_name: str | None = None,
     category: str | None = None,
     seen: frozenset[str] = frozenset(),
+    bits: int | None = None,
 ) -> Scores:
     """Score every picture below a folder, in batches. label: for the progress line; seen: hashes of `learned_from`.
+
+    bits: how many are in use in pictures of 16 bits a channel (`pictures.depth`).
 
     A picture that cannot be read is a UserError that lists all of them: none may drop out of a calibration unnoticed.
     """
     found = _Found()
-    pictures = _readable(pictures_in(folder), label, seen, found)
+    pictures = _readable(pictures_in(folder), label, seen, bits, found)
     results = predictor.predict_batch(pictures, prompt_name=prompt_name, category=category)
     pairs = np.array([(result.score, result.map.max()) for result in results]).reshape(-1, 2)
     if bad := found.broken:
@@ -76,11 +79,13 @@ class _Found:
     hashes: set[str] = field(default_factory=set)
 
 
-def _readable(paths: list[Path], label: str, seen: frozenset[str], found: _Found) -> Iterator[Image.Image]:
+def _readable(
+    paths: list[Path], label: str, seen: frozenset[str], bits: int | None, found: _Found
+) -> Iterator[Image.Image]:
     """The pictures to score, one at a time."""
     for path in progress(paths, len(paths), label):
         try:
-            picture = open_picture(path)
+            picture = open_picture(path, bits)
         except UserError as error:
             found.broken.append(str(error))
             continue

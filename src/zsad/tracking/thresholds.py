@@ -16,6 +16,7 @@ from zsad.inference.conformal import rank
 from zsad.inference.drift import SAME, Drift, compare
 from zsad.inference.model import load_checkpoint
 from zsad.inference.normals import SHOWN, Scores, learned_from, listed, pictures_in, score_folder
+from zsad.inference.pictures.depth import check_bits
 from zsad.tracking.calibrations import find, keep, of_model
 from zsad.tracking.loading import find_checkpoint
 
@@ -24,25 +25,30 @@ SAME_MAP = 1e-3  # and a map by less, as it is stored in steps
 
 @dataclass(frozen=True)
 class Asked:
-    """The model by name, the folder of its normal pictures, the name of the calibration, and what the model is told."""
+    """The model by name, the folder of its normal pictures, the name of the calibration, and what the model is told.
+
+    bits: how many are in use in pictures of 16 bits a channel.
+    """
 
     model: str
     folder: Path
     name: str
     category: str | None = None
     prompt_name: str | None = None
+    bits: int | None = None
 
 
 def make(asked: Asked, false_alarms: float, defects: Path | None = None, replace: bool = False) -> Iterator[str]:
     """Calibrate and keep it; yields what to print. defects: anomalous pictures, to tell which of them are missed."""
     check_name(asked.name)
+    check_bits(asked.bits)
     for folder in filter(None, (asked.folder, defects)):  # a slip in either shows before anything is scored
         pictures_in(folder)
     rank(len(pictures_in(asked.folder)), false_alarms)
     checkpoint = find_checkpoint(asked.model)
     predictor, seen = load_checkpoint(checkpoint), learned_from(checkpoint)
     category, told = predictor.category(asked.category), (asked.prompt_name, asked.category)
-    normal = score_folder(predictor, asked.folder, "scoring normal pictures", *told, seen)
+    normal = score_folder(predictor, asked.folder, "scoring normal pictures", *told, seen, asked.bits)
     new = calibrate(
         asked.name,
         false_alarms,
@@ -54,17 +60,18 @@ def make(asked: Asked, false_alarms: float, defects: Path | None = None, replace
     )
     yield from _described(new, normal)
     if defects is not None:
-        yield from _misses(new, normal, score_folder(predictor, defects, "scoring defects", *told))
+        yield from _misses(new, normal, score_folder(predictor, defects, "scoring defects", *told, bits=asked.bits))
     yield _settled(asked, checkpoint, new, replace)
 
 
 def check(asked: Asked) -> Drift:
     """Today's normal pictures against the calibration of that name."""
+    check_bits(asked.bits)
     checkpoint = find_checkpoint(asked.model)
     calibration = find(asked.model, checkpoint, asked.name)
     predictor, seen = load_checkpoint(checkpoint).calibrated(calibration), learned_from(checkpoint)
     told = (asked.prompt_name, asked.category)
-    today = score_folder(predictor, asked.folder, "scoring today's pictures", *told, seen)
+    today = score_folder(predictor, asked.folder, "scoring today's pictures", *told, seen, asked.bits)
     return compare(calibration, today.scores)
 
 

@@ -63,6 +63,21 @@ def test_a_threshold_and_what_it_misses(calibrate: Callable[..., str], model: st
     assert kept.checkpoint_sha256 == file_sha256(Path(model))
 
 
+def test_pictures_are_read_as_predict_reads_them(calibrate: Callable[..., str]) -> None:
+    """WebP, and cameras of 12 bits whose files have 16; otherwise their threshold would be of other pictures."""
+    for file in sorted(Path("good").iterdir()):
+        grey = Image.open(file).convert("L")
+        if int(file.stem) % 2:
+            Image.fromarray(np.asarray(grey).astype(np.uint16) << 4).save(file)
+        else:
+            file.unlink()
+            grey.save(file.with_suffix(".webp"), lossless=True)
+    assert "say how many bits are in use, probably --bits 12" in calibrate("--false-alarms", "0.1", code=2)
+    assert "19 normal pictures" in calibrate("--false-alarms", "0.1", "--bits", "12")
+    assert "--bits 40: from 9 to 16" in calibrate("--false-alarms", "0.1", "--bits", "40", code=2)
+    assert "19 of them have a score of the calibration" in calibrate("--check", "--bits", "12")
+
+
 def test_the_same_again_changes_nothing_and_another_wants_to_be_asked_for(calibrate: Callable[..., str]) -> None:
     calibrate("--false-alarms", "0.1")
     kept = Path("model.LINE3.calibration.json")
