@@ -1,20 +1,24 @@
 """The tables of docs/export.md: how far exported files are from PyTorch, how large, how fast.
 
-    python -m tests.helpers.export_table CHECKPOINTS FOLDER… [--only METHOD]
+    python -m tests.helpers.export_table CHECKPOINTS FOLDER… [--only METHOD…]
+    python -m tests.helpers.export_table ViT-B-16 FOLDER… --only anomalyclip cops
 
-CHECKPOINTS: data/checkpoints after `zsad repro`; FOLDER: pictures, of each 16. OMP_NUM_THREADS=1 gives all one
-thread. Times are of one picture and of eight at once; PyTorch and the runtimes take turns, and medians count, so that
-their ratios hold on a busy machine.
+CHECKPOINTS: data/checkpoints after `zsad repro`; ViT-B-16: random weights at 224 px instead; FOLDER: pictures, of each
+16. OMP_NUM_THREADS=1 gives all one thread. Times are of one picture and of eight at once; PyTorch and the runtimes take
+turns, and medians count, so that their ratios hold on a busy machine.
 """
 
 import argparse
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
 from PIL import Image
 
+from tests.conftest import seeded_values, write_backbone
+from zsad.clip.backbone import load_clip
 from zsad.common.errors import UserError
 from zsad.datasets.listing import list_images
 from zsad.inference.export.description import Description
@@ -27,9 +31,11 @@ from zsad.inference.export.runtime import squares
 from zsad.inference.export.sessions import Session, open_session
 from zsad.inference.model import Predictor, load_checkpoint
 from zsad.inference.pictures.opening import open_picture
+from zsad.learners.lookup import build_config, make_learner
 from zsad.training.checkpoint import Header, read_header
 
 PICTURES, RUNS = 16, 11
+VIT_B = "ViT-B-16"
 
 
 @dataclass(frozen=True)
@@ -47,14 +53,28 @@ def pictures_of(folder: Path) -> list[Image.Image]:
     return [open_picture(folder / names[i * len(names) // PICTURES]) for i in range(PICTURES)]
 
 
-def checkpoints(root: Path, only: str | None) -> Iterator[tuple[Path, Header]]:
+def checkpoints(root: Path, only: Sequence[str]) -> Iterator[tuple[Path, Header]]:
     """One file of each method: the first seed of its first configuration."""
     seen: set[str] = set()
     for path in sorted(root.glob("*/demo_*/seed_0.safetensors")):
         header = read_header(path)
-        if header.method not in seen and only in (None, header.method):
+        if header.method not in seen and (not only or header.method in only):
             seen.add(header.method)
             yield path, header
+
+
+def random_models(methods: Sequence[str]) -> Iterator[tuple[Predictor, Header]]:
+    """Models on a ViT-B/16 with random weights at 224 px."""
+    from open_clip import get_model_config
+
+    with tempfile.TemporaryDirectory() as folder:
+        directory = write_backbone(Path(folder), get_model_config(VIT_B), 0, "openai", "quickgelu")
+        clip = load_clip(directory, 224, "quickgelu", "bilinear", torch.device("cpu"))
+    for method in methods:
+        learner = make_learner(method, build_config(method, {}, method), clip, "strict")
+        learner.load_state_dict(seeded_values({name: t.shape for name, t in learner.state_dict().items()}, 1))
+        header = Header(method, method, "strict", "", 0, {}, {"name": VIT_B}, "", "")
+        yield Predictor({"": learner.eval()}), header
 
 
 def forms(predictor: Predictor, header: Header, category: str, name: str, folder: Path) -> Iterator[Form]:
@@ -98,12 +118,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoints", type=Path)
     parser.add_argument("folders", type=Path, nargs="+")
-    parser.add_argument("--only")
+    parser.add_argument("--only", nargs="+", default=())
     arguments = parser.parse_args()
     sets = [pictures_of(folder) for folder in arguments.folders]
-    for path, header in checkpoints(arguments.checkpoints, arguments.only):
+    models: Iterable[tuple[Predictor, Header]] = random_models(arguments.only)
+    if str(arguments.checkpoints) != VIT_B:
+        found = checkpoints(arguments.checkpoints, arguments.only)
+        models = ((load_checkpoint(path, "cpu"), header) for path, header in found)
+    for predictor, header in models:
         try:
-            for row in table(load_checkpoint(path, "cpu"), header, sets):
+            for row in table(predictor, header, sets):
                 print(row, flush=True)
         except UserError as refused:
             print(f"| {header.method} | {refused} |", flush=True)

@@ -28,7 +28,8 @@ def add_commands(commands: Commands) -> None:
         commands, "predict", _predict, "score a dataset (KEY DATASET) or your own pictures (MODEL PATH…)"
     )
     predict.add_argument(
-        "model", help="key of params.yaml, models:/KEY@champion, runs:/RUN, or a .safetensors checkpoint"
+        "model",
+        help="key of params.yaml, models:/KEY@champion, runs:/RUN, a .safetensors checkpoint or an exported file",
     )
     predict.add_argument(
         "paths",

@@ -58,7 +58,8 @@ def is_model(name: str) -> bool:
 def find_checkpoint(model: str) -> Path:
     """The checkpoint file of a model; MLflow is loaded only for a URI."""
     if not is_model(model):
-        raise UserError(f"{model}: no model; write models:/KEY@champion, runs:/RUN or the path of a {SUFFIX} file")
+        known = f"models:/KEY@champion, runs:/RUN or the path of a {SUFFIX} or exported file"
+        raise UserError(f"{model}: no model; write {known}")
     if model.startswith("models:/"):
         from zsad.tracking.addresses import resolve
 

@@ -81,9 +81,12 @@ def _onnx_model(program: ExportedProgram) -> Any:
         raise UserError("--to onnx: the model has more than 2 GB, the most that one ONNX file holds; use --to torch")
     with _quietly():
         small = program.run_decompositions(REPLACED)
-        found = torch.onnx.export(
-            small, dynamo=True, input_names=["pixels"], output_names=OUTPUTS, opset_version=OPSET, optimize=True
-        )
+        try:
+            found = torch.onnx.export(
+                small, dynamo=True, input_names=["pixels"], output_names=OUTPUTS, opset_version=OPSET, optimize=True
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise UserError(f"--to onnx: ONNX lacks an operator of this method ({error}); use --to torch") from error
     assert found is not None
     return found.model_proto
 

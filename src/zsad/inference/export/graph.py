@@ -46,12 +46,16 @@ def check_exportable(learner: Learner, method: str) -> None:
 
 
 def trace(learner: Learner, name: str) -> ExportedProgram:
-    """The graph of a learner under `strict`, on the CPU, with prompts for class `name`."""
+    """The graph of a learner under `strict`, on the CPU, with prompts for class `name`; UserError if it is none."""
     graph, side = Graph(learner.eval(), name), learner.clip.image_size
     example = torch.arange(EXAMPLES * side * side * 3).remainder(251).to(torch.uint8).view(EXAMPLES, side, side, 3)
     shapes = {"pixels": {0: Dim("batch", min=1, max=LARGEST_BATCH)}}
-    with torch.no_grad(), fixed(graph, example):
-        program = torch.export.export(graph, (example,), dynamic_shapes=shapes, strict=False)
+    try:
+        with torch.no_grad(), fixed(graph, example):
+            program = torch.export.export(graph, (example,), dynamic_shapes=shapes, strict=False)
+    except (RuntimeError, torch._dynamo.exc.UserError) as error:
+        first = str(error).partition("\n")[0]
+        raise UserError(f"{type(learner).__name__}: `score` is no graph for a batch of any size ({first})") from error
     for node in program.graph.nodes:  # in whose folders each line of Python stood
         for told in ("stack_trace", "nn_module_stack", "source_fn_stack"):
             node.meta.pop(told, None)
@@ -59,12 +63,12 @@ def trace(learner: Learner, name: str) -> ExportedProgram:
 
 
 def reads_name(learner: Learner, name: str) -> bool:
-    """Whether the class name is in the learner's prompts: two names, one picture, and do the maps differ."""
+    """Whether the class name is in the learner's prompts: does another name give a picture another score or map."""
     side = learner.clip.image_size
     pixels = torch.arange(side * side * 3).remainder(251).to(torch.uint8).view(1, side, side, 3)
     with torch.no_grad():
-        own, other = (Graph(learner, each)(pixels)[1] for each in (name, f"other {name}"))
-    return not torch.equal(own, other)
+        own, other = (Graph(learner, each)(pixels) for each in (name, "x" if name != "x" else "y"))
+    return not all(map(torch.equal, own, other))
 
 
 @contextmanager

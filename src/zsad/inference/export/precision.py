@@ -34,13 +34,13 @@ def quantise(model: Any, folder: Path) -> Any:
 
     plain, small = folder / "fp32.onnx", folder / "int8.onnx"
     onnx.save(model, plain)
-    vectors = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) < 2}  # have no channels
+    others = {tensor.name for tensor in model.graph.initializer if len(tensor.dims) != 2}  # not one scale a channel
     quantize_dynamic(
         plain,
         small,
         op_types_to_quantize=["MatMul", "Gemm"],
         weight_type=QuantType.QInt8,
         per_channel=True,
-        nodes_to_exclude=[node.name for node in model.graph.node if vectors & set(node.input[:2])],
+        nodes_to_exclude=[node.name for node in model.graph.node if others & set(node.input[:2])],
     )
     return onnx.load(small)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch.export import ExportedProgram
 
-from tests.conftest import write_backbone
+from tests.conftest import TINY, write_backbone
 from zsad.clip.backbone import Clip, load_clip
 from zsad.inference.calibration import Calibration
 from zsad.inference.export.export import describe
@@ -26,9 +26,16 @@ FEW = {"states": {"normal": ["{}"], "anomalous": ["damaged {}"], "templates": ["
 
 
 @pytest.fixture(scope="session")
-def small(tiny_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Clip:
-    """Three blocks each at 32 px, in the folder where checkpoints look for it."""
-    tiny_config["vision_cfg"]["layers"] = tiny_config["text_cfg"]["layers"] = 3
+def small(backbone: Callable[..., Path]) -> Clip:
+    """Three blocks at 32 px, as many as every method does with; what the other tests trace has one."""
+    layers = {**TINY["vision_cfg"], "layers": 3}  # type: ignore[dict-item]
+    return load_clip(backbone(vision_cfg=layers), SIDE, "quickgelu", "bilinear", torch.device("cpu"))
+
+
+@pytest.fixture(scope="session")
+def smallest(tiny_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    """One block of the image tower and two of text at 32 px, in the folder where checkpoints look for it."""
+    tiny_config["vision_cfg"]["layers"], tiny_config["text_cfg"]["layers"] = 1, 2
     place = tmp_path_factory.mktemp("export") / "data/weights/default"
     return load_clip(
         write_backbone(place, tiny_config, 0, "openai", "quickgelu"), SIDE, "quickgelu", "bilinear", torch.device("cpu")
@@ -36,18 +43,18 @@ def small(tiny_config: dict[str, Any], tmp_path_factory: pytest.TempPathFactory)
 
 
 @pytest.fixture(scope="session")
-def folder(small: Clip, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Below which checkpoints of `small` find it."""
+def folder(smallest: Clip, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Below which checkpoints of `smallest` find it."""
     return next(tmp_path_factory.getbasetemp().glob("export*"))
 
 
 @pytest.fixture(scope="session")
-def store(small: Clip, build: Callable[..., Any], folder: Path) -> Callable[..., Path]:
-    """store(method, categories=(), **settings) → a checkpoint file of `small`, of one category each if named."""
+def store(smallest: Clip, build: Callable[..., Any], folder: Path) -> Callable[..., Path]:
+    """store(method, categories=(), **settings) → a checkpoint file of `smallest`, of one category each if named."""
 
     def make(method: str, categories: tuple[str, ...] = (), **settings: Any) -> Path:
         learners = {
-            c: build(method, clip=small, shots=int(bool(categories)), seed=i, **settings)
+            c: build(method, clip=smallest, shots=int(bool(categories)), seed=i, **settings)
             for i, c in enumerate(categories or ("",))
         }
         first = next(iter(learners.values()))
@@ -55,7 +62,7 @@ def store(small: Clip, build: Callable[..., Any], folder: Path) -> Callable[...,
         header = Header(
             learner=method, method=method, protocol="strict", source="s", seed=0, config_hash="c", dataset_hash="d",
             settings=first.config.model_dump(mode="json"), shots=1 if categories else None, categories=told or None,
-            backbone={"name": "tiny", "pretrained": "openai", "sha256": small.sha256, "image_size": SIDE},
+            backbone={"name": "tiny", "pretrained": "openai", "sha256": smallest.sha256, "image_size": SIDE},
         )  # fmt: skip
         path = folder / f"{method}.safetensors"
         checkpoint.save(path, learners if categories else first, header)

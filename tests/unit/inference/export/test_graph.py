@@ -67,15 +67,23 @@ def test_settings_that_cannot_be_a_graph_are_refused(
 
 
 def test_fixed_prompts_leave_the_text_tower_out_and_the_learner_as_it_was(
-    small: Clip, build: Callable[..., Any]
+    smallest: Clip, build: Callable[..., Any]
 ) -> None:
-    learner = build("anomalyclip", clip=small)
+    learner = build("anomalyclip", clip=smallest)
     program = trace(learner, "object")
     inside = {tensor.data_ptr() for tensor in program.constants.values() if isinstance(tensor, torch.Tensor)}
-    text = {weight.data_ptr() for block in small.text.blocks for weight in block.mlp.parameters()}
-    assert {weight.data_ptr() for weight in small.image.blocks[0].mlp.parameters()} <= inside
+    text = {weight.data_ptr() for block in smallest.text.blocks for weight in block.mlp.parameters()}
+    assert {weight.data_ptr() for weight in smallest.image.blocks[0].mlp.parameters()} <= inside
     assert not text & inside
     assert "text_features" not in vars(learner)
+
+
+def test_a_score_that_loops_over_its_batch_is_no_graph(smallest: Clip, build: Callable[..., Any]) -> None:
+    learner = build("anomalyclip", clip=smallest)
+    score = learner.score
+    learner.score = lambda features, names: score(features.select(range(len(features.cls))), names)
+    with pytest.raises(UserError, match="AnomalyClip: `score` is no graph for a batch of any size"):
+        trace(learner, "object")
 
 
 def test_replaced_operators_compute_the_same() -> None:
