@@ -83,8 +83,8 @@ def test_own_pictures(repo: Repo) -> None:
     for picture in sorted((repo.path / "data/raw/demo_texture/cork/test/burn_spot").iterdir())[:2]:
         shutil.copy(picture, repo.path / "photos")
     repo.run("zsad", "predict", "models:/cops@champion", "photos/", "--out", "predictions")
-    assert sorted(path.name for path in (repo.path / "predictions").iterdir()) == [
-        ".zsad", "000.png.heatmap.png", "000.png.overlay.png", "001.png.heatmap.png", "001.png.overlay.png", "scores.csv",
+    assert sorted(path.name for path in (repo.path / "predictions").glob("[!.]*")) == [
+        "000.png.heatmap.png", "000.png.overlay.png", "001.png.heatmap.png", "001.png.overlay.png", "scores.csv",
     ]  # fmt: skip
 
 
@@ -106,6 +106,13 @@ def test_a_page_of_docs(repo: Repo, page: str) -> None:
         repo.run("bash", "-euo", "pipefail", "-c", block)
     if program := "\n".join(blocks(text, "python")):
         repo.run("python", "-c", program)
+
+
+def test_a_calibration_changes_nothing_that_dvc_holds(repo: Repo) -> None:
+    checkpoint, good = "data/checkpoints/cops/demo_source/seed_0.safetensors", "data/raw/demo_texture/cork/train/good"
+    repo.run("zsad", "calibrate", checkpoint, good, "--name", "CORK2", "--false-alarms", "0.25")
+    repo.run("zsad", "predict", checkpoint, "photos/", "--calibration", "CORK2", "--out", "calibrated")
+    assert "up to date" in repo.run("dvc", "status", "train@cops-demo_source")
 
 
 def test_official_weights(repo: Repo) -> None:

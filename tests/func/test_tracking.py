@@ -23,10 +23,13 @@ from tests.helpers.warm_commands import commands
 from zsad.common.errors import UserError
 from zsad.common.io import file_sha256, read_json
 from zsad.config.params import Params, load_params
+from zsad.inference.calibration import Calibration, calibrate
 from zsad.tracking import connection, store
 from zsad.tracking import register as registration
 from zsad.tracking import runs as tracking
 from zsad.tracking.addresses import resolve, resolve_run
+from zsad.tracking.calibrations import KEPT as CALIBRATIONS
+from zsad.tracking.calibrations import find, keep, of_model
 from zsad.tracking.comparison import compare, log_report
 from zsad.tracking.journal import journal_path
 from zsad.tracking.promotions import KEPT, PROMOTIONS, promote
@@ -268,6 +271,28 @@ def test_registering_again_changes_nothing(params: Params) -> None:
     assert len(model.metrics) == 3
 
 
+def line_3(model: str, scale: float = 1.0, count: int = 99) -> Calibration:
+    """A calibration of a registered model, as if its pictures had been scored."""
+    scores = [scale * (number + 0.123456789) / count for number in range(count)]
+    return calibrate("LINE3", 0.01, scores, scores, checkpoint_sha256=file_sha256(resolve(model)))
+
+
+def test_a_calibration_is_a_tag_of_its_version(params: Params) -> None:
+    model = "models:/cops@champion"
+    one = line_3(model, count=20_000)  # as long a text as there is
+    assert keep(model, resolve(model), one) == "models:/cops/1, tag calibration.LINE3"
+    assert find("models:/cops/1", resolve(model), "LINE3") == one
+    assert client().get_model_version("cops", "1").tags["calibration.LINE3"].startswith('{"checkpoint_sha256"')
+    with pytest.raises(UserError, match=r"LINE4: not of models:/cops/1, which has: LINE3"):
+        find("models:/cops/1", resolve(model), "LINE4")
+    with pytest.raises(UserError, match=r"LINE3: not of models:/anomalyclip@champion, which has: none"):
+        find("models:/anomalyclip@champion", resolve("models:/anomalyclip@champion"), "LINE3")
+    client().set_model_version_tag("cops", "1", "calibration.LINE4", "{}")
+    with pytest.raises(UserError, match=r"models:/cops/1: tag calibration.LINE4: not a calibration"):
+        of_model(model, resolve(model))
+    client().delete_model_version_tag("cops", "1", "calibration.LINE4")
+
+
 def test_a_new_checkpoint_is_challenger_until_promoted(params: Params) -> None:
     old = Path("data/checkpoints/cops/demo_source/seed_0.safetensors").read_bytes()
     make_cell(params, "cops", "demo_source", weight=9.0, losses=[1.5, 0.5], bonus=0.05)
@@ -287,9 +312,12 @@ def test_a_new_checkpoint_is_challenger_until_promoted(params: Params) -> None:
     with pytest.raises(UserError, match="was trained again since; run `zsad register` first"):
         promote("cops")
     record.write_text(kept)
+    assert of_model("models:/cops/2", resolve("models:/cops/2")) == {}  # it was made for other weights
+    keep("models:/cops/2", resolve("models:/cops/2"), line_3("models:/cops/2", 0.5))
     assert promote("cops") == "cops: champion is now version 2 (was 1)"
     assert promote("cops") == "cops: version 2 is champion already"
     (promotion,) = read_json(PROMOTIONS)["cops"]
+    assert "calibration.LINE3" not in promotion
     assert (KEPT / f"{promotion['checkpoint_sha256']}.safetensors").is_file()
     assert resolve("models:/cops@champion") == resolve("models:/cops/2")
 
@@ -427,7 +455,11 @@ def test_a_run_names_its_checkpoints(params: Params) -> None:
     before = {seed: (folder / f"seed_{seed}.safetensors").read_bytes() for seed in (0, 1)}
     for seed in before:  # of the registered version, and of the run itself
         (folder / f"seed_{seed}.safetensors").unlink()
-        assert resolve_run(f"{uri}/checkpoints/seed_{seed}.safetensors").read_bytes() == before[seed]
+        stored = resolve_run(f"{uri}/checkpoints/seed_{seed}.safetensors")
+        assert stored.read_bytes() == before[seed]
+        one = calibrate("LINE3", 0.5, [0.1], [0.1], checkpoint_sha256=file_sha256(stored))
+        assert Path(keep(f"{uri}/seed_{seed}", stored, one)).is_relative_to(CALIBRATIONS)  # not in MLflow's artifacts
+        assert find(f"{uri}/seed_{seed}", stored, "LINE3") == one
     for seed, content in before.items():
         (folder / f"seed_{seed}.safetensors").write_bytes(content)
     with pytest.raises(UserError, match="no seed 7 in this run; it has: 0, 1"):
@@ -448,6 +480,8 @@ def test_a_promoted_champion_survives_the_loss_of_the_store(
         assert aliases_of("cops") == {1: ("challenger",), 2: ("champion",)}
     assert resolve("models:/cops@champion").read_bytes() == promoted
     assert resolve("models:/cops@challenger").read_bytes() != promoted
+    assert find("models:/cops@champion", resolve("models:/cops@champion"), "LINE3").threshold < 0.5  # from its file
+    assert "calibration.LINE3" not in client().get_model_version("cops", "1").tags
     assert aliases_of("anomalyclip") == {1: ("challenger", "champion")}
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{Path('fourth.db').absolute()}")
@@ -476,8 +510,12 @@ def test_a_version_with_older_serving_code_gets_a_successor_with_the_same_weight
         before.setattr(registration, "SERVING_FORMAT", "1")
         register(params)
     assert aliases_of("anomalyclip") == {1: ("challenger", "champion")}
+    model = "models:/anomalyclip@champion"
+    keep(model, resolve(model), line_3(model))
+    (CALIBRATIONS / file_sha256(resolve(model)) / "LINE3.calibration.json").unlink()  # made on another machine
     register(params)
     assert aliases_of("anomalyclip") == {1: (), 2: ("challenger", "champion")}
+    assert find(model, resolve(model), "LINE3") == line_3(model)
 
 
 def test_outside_a_repository_the_remedy_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,18 @@ import traceback
 from collections.abc import Sequence
 
 from zsad import __version__
-from zsad.cli import clip, config, datasets, evaluation, export, inference, pipeline, tracking, training
+from zsad.cli import (
+    calibration,
+    clip,
+    config,
+    datasets,
+    evaluation,
+    export,
+    inference,
+    pipeline,
+    tracking,
+    training,
+)
 from zsad.common.errors import OUR_FAULT, UserError
 
 
@@ -38,6 +49,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="zsad", description="Zero-shot anomaly detection with learned CLIP prompts.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for room in (config, datasets, clip, training, inference, export, evaluation, tracking, pipeline):
+    for room in (config, datasets, clip, training, inference, calibration, export, evaluation, tracking, pipeline):
         room.add_commands(commands)
     return parser

@@ -1,8 +1,9 @@
-"""`zsad repro`, `code`, `backbones`, `leftovers`: the pipeline as a whole."""
+"""`zsad repro`, `code`, `backbones`, `leftovers`: the pipeline as a whole; `bench`: how fast it is on this machine."""
 
 import argparse
+from pathlib import Path
 
-from zsad.cli.parsing import Commands, add_command
+from zsad.cli.parsing import Commands, add_command, stage_params
 
 
 def add_commands(commands: Commands) -> None:
@@ -18,6 +19,11 @@ def add_commands(commands: Commands) -> None:
         commands, "leftovers", _leftovers, "files of keys that params.yaml no longer has; nothing is deleted"
     )
     leftovers.add_argument("--remove", action="store_true", help="delete them, training journals included")
+    bench = add_command(commands, "bench", _bench, "time the image tower, predictions and training steps; a table")
+    bench.add_argument("keys", nargs="*", metavar="KEY", help="configurations of params.yaml (default: all)")
+    bench.add_argument("--batch", type=int, nargs="+", default=[1, 8], metavar="N", help="pictures at once (1 8)")
+    bench.add_argument("--rounds", type=int, default=7, metavar="N", help="runs of each, in turn (%(default)s)")
+    bench.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
 
 
 def _repro(arguments: argparse.Namespace) -> int:
@@ -59,3 +65,20 @@ def _leftovers(arguments: argparse.Namespace) -> None:
         remove(found)
     elif found:
         print("zsad leftovers --remove deletes them")
+
+
+def _bench(arguments: argparse.Namespace) -> None:
+    from zsad.common.errors import UserError
+
+    for option in ("batch", "rounds"):
+        value = getattr(arguments, option)
+        if min(value if isinstance(value, list) else [value]) < 1:
+            raise UserError(f"--{option} {value}: at least 1")
+    params = stage_params()
+    from zsad.common.io import write_json
+    from zsad.pipeline.bench.measure import bench
+
+    found = bench(params, arguments.keys, arguments.batch, arguments.rounds)
+    if arguments.json:
+        write_json(arguments.json, found.as_dict())
+    print(found.markdown)

@@ -59,9 +59,9 @@ def _inspect(root: Path, item: Item, rule: str) -> Fact | UserError:
         mask = _mask(root / item.mask, (width, height), rule) if item.mask else None
     except UserError as error:
         return error
-    mask_hash = "" if mask is None else _array_hash(mask.astype(np.uint8))
+    mask_hash = "" if mask is None else pixel_hash(mask.astype(np.uint8))
     is_all_marked = mask is not None and bool(mask.all())
-    return Fact(width, height, _array_hash(pixels), mask_hash, is_all_marked, is_rotated_by_exif(root / item.path))
+    return Fact(width, height, pixel_hash(pixels), mask_hash, is_all_marked, is_rotated_by_exif(root / item.path))
 
 
 def _mask(path: Path, size: tuple[int, int], rule: str) -> np.ndarray:
@@ -71,7 +71,8 @@ def _mask(path: Path, size: tuple[int, int], rule: str) -> np.ndarray:
     return mask
 
 
-def _array_hash(array: np.ndarray) -> str:
+def pixel_hash(array: np.ndarray) -> str:
+    """First 16 hex digits of the sha256 of decoded pixels and their shape, as `Row.pixel_hash`."""
     digest = hashlib.sha256(repr(array.shape).encode())
     digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()[:16]

@@ -52,14 +52,14 @@ def keep(model: str, checkpoint: Path, calibration: Calibration) -> str:
         path = _file(model, checkpoint, calibration)
         write_calibration(path, calibration)
         return str(path)
-    if Path(PARAMS_FILE).is_file():  # a repository; first: the tag can be made of it, and not the other way round
-        write_calibration(_kept(calibration), calibration)
     from zsad.tracking.addresses import version_of
     from zsad.tracking.connection import open_store
 
     with open_store() as store:
         version = version_of(store, model)
         _tag(store, version, calibration)
+    if Path(PARAMS_FILE).is_file():  # in a repository
+        write_calibration(_kept(calibration), calibration)
     return f"models:/{version.name}/{version.version}, tag {TAG}{calibration.name}"
 
 
@@ -116,7 +116,7 @@ def _read(folder: Path, stem: str) -> dict[str, Calibration]:
 def _file(model: str, checkpoint: Path, calibration: Calibration) -> Path:
     """Beside the checkpoint, but not where the file is not the user's to keep, or DVC would see its folder changed."""
     folder = checkpoint.parent.resolve()
-    held = [place for place in (folder, *folder.parents) if place.with_name(f"{place.name}.dvc").is_file()]
+    held = any(Path(f"{place}.dvc").is_file() for place in (folder, *folder.parents))  # by `dvc add`
     if model.startswith("runs:/") or held or folder.is_relative_to(CHECKPOINTS.resolve()):
         return _kept(calibration)
     return beside(checkpoint, calibration.name)

@@ -11,12 +11,11 @@ from zsad.datasets.images import read_image
 from zsad.datasets.manifest import Manifest, Row
 from zsad.datasets.masks import read_mask
 from zsad.inference.maps import Floats
-from zsad.inference.render import heatmap
+from zsad.inference.render import Scale, overlay
 
 SIDE = 128  # pixels of a tile
 QUALITY = 72
 TRUE_REGION = (0, 230, 64)  # RGB
-STRONGEST = 0.6  # share of the heatmap's colour where a map is highest
 
 
 def picture_tile(manifest: Manifest, row: Row) -> np.ndarray:
@@ -37,9 +36,7 @@ def outlined(tile: np.ndarray, manifest: Manifest, row: Row) -> np.ndarray:
 
 def overlaid(tile: np.ndarray, map_HW: Floats, low: float, high: float) -> np.ndarray:
     """A map [SIDE,SIDE] over the tile, in colours from `low` (none) to `high` (red): one scale for many pictures."""
-    stretched = np.clip((map_HW - low) / max(high - low, 1e-12), 0, 1)
-    weight = STRONGEST * stretched[..., None]
-    return np.rint(tile * (1 - weight) + heatmap(stretched) * weight).astype(np.uint8)
+    return overlay(tile, map_HW, Scale(low, high))
 
 
 def data_uri(tile: np.ndarray) -> str:

@@ -24,6 +24,7 @@ def read_dicom(file: IO[bytes]) -> Image.Image:
     """The picture in a DICOM file, 8-bit grey or RGB. ValueError, with the remedy, for what is not one plain frame."""
     try:
         import pydicom
+        from pydicom.errors import BytesLengthException, InvalidDicomError
     except ModuleNotFoundError:
         raise ValueError("DICOM is read by pydicom, which is not installed: pip install 'zsad[dicom]'") from None
     try:
@@ -32,7 +33,7 @@ def read_dicom(file: IO[bytes]) -> Image.Image:
         _check(header, kind)
         pixels = _pixels(header)
         return Image.fromarray(_grey(header, pixels, kind) if kind in GREYS else _colour(header, pixels))
-    except (AttributeError, NotImplementedError, pydicom.errors.InvalidDicomError) as error:
+    except (AttributeError, NotImplementedError, InvalidDicomError, BytesLengthException) as error:
         raise ValueError(f"DICOM without what a picture needs: {error}") from error
 
 

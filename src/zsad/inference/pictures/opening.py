@@ -1,6 +1,7 @@
 """Any picture as 8-bit RGB, upright as a viewer shows it; what cannot be shown truly is refused by name."""
 
 import io
+import struct
 from os import PathLike
 from pathlib import Path
 from typing import IO
@@ -18,6 +19,7 @@ Picture = Image.Image | np.ndarray | bytes | str | PathLike[str]
 # A folder of a dataset is searched for IMAGE_SUFFIXES alone: with more, sets that are there would be others.
 PICTURE_SUFFIXES = (*IMAGE_SUFFIXES, ".webp", ".gif", ".jp2", ".pgm", ".ppm", ".dcm")
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "JPEG2000", "PPM")  # by content, whatever the suffix
+HOSTILE = (*DECODE_ERRORS, ArithmeticError, LookupError, TypeError, struct.error)  # what parsers raise on spoilt bytes
 IN_SEQUENCE = ("GIF", "WEBP", "PNG", "TIFF")  # what else is in a JPEG (MPO) are previews and depth of one photo
 
 
@@ -37,7 +39,7 @@ def open_picture(image: Picture, bits: int | None = None) -> Image.Image:
             return _from_file(io.BytesIO(image), bits)
         with Path(image).open("rb") as file:
             return _from_file(file, bits)
-    except DECODE_ERRORS as error:
+    except HOSTILE as error:
         raise UserError(f"{name}: not a readable picture ({_reason(error)})") from error
 
 

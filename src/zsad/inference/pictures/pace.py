@@ -46,7 +46,8 @@ class Pace:
         last = time.monotonic()
         for item in self._timed(items):
             if time.monotonic() - last > LOG_INTERVAL:
-                log(f"predicting: {self}" + (f", of {self._total}" if self._total else ""))
+                of = f" of {self._total}" if self._total else ""
+                log(f"predicting: {self.done}{of}, {self.rate:.1f} img/s")
                 last = time.monotonic()
             yield item
 

@@ -67,7 +67,9 @@ def predict_pictures(
 
 
 def _given(paths: Sequence[str], out: Path) -> Iterable[Source]:
-    return listed_sources(sys.stdin) if list(paths) == [STDIN] else named_sources(paths, out)
+    if list(paths) == [STDIN]:
+        return listed_sources(map(os.fsdecode, sys.stdin.buffer), out)
+    return named_sources(paths, out)
 
 
 def _watch(run: "_Run", paths: Sequence[str]) -> None:

@@ -42,11 +42,13 @@ def named_sources(paths: Sequence[str], out: Path, may_be_none: bool = False) ->
     raise UserError(f"{', '.join(paths)}: no pictures there ({', '.join(PICTURE_SUFFIXES)})")
 
 
-def listed_sources(lines: Iterable[str]) -> Iterator[Source]:
+def listed_sources(lines: Iterable[str], out: Path) -> Iterator[Source]:
     """The picture of each line, as lines come. A relative path is mirrored as it is written, others from the root."""
+    real_out = out.resolve()
     for line in lines:
-        if name := line.rstrip("\r\n"):
-            file = Path(name)
+        name = line.rstrip("\r\n")
+        file = Path(name)
+        if name and not file.resolve().is_relative_to(real_out):
             plain = file if ".." not in file.parts else Path(os.path.abspath(file))  # noqa: PTH100 (links as written)
             yield Source(file, plain.relative_to(plain.anchor))
 

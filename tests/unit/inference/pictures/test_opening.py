@@ -52,6 +52,26 @@ def test_datasets_are_searched_for_what_they_were() -> None:
     assert IMAGE_SUFFIXES == (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
+@pytest.mark.filterwarnings("ignore")  # pydicom tells what it thinks of spoilt values
+def test_spoilt_bytes_are_a_picture_or_refused(tmp_path: Path) -> None:
+    """One bad file among millions must not end a run, whatever a parser makes of it."""
+    random, outcomes = np.random.RandomState(0), {"read": 0, "refused": 0}
+    for case in ALL:
+        case.write(tmp_path / case.name)
+        if not (tmp_path / case.name).is_file():
+            continue
+        stored = np.frombuffer((tmp_path / case.name).read_bytes(), np.uint8)
+        (tmp_path / case.name).unlink()
+        for _ in range(25 if stored.size > 30 else 0):
+            spoilt = stored.copy()
+            spoilt[random.randint(0, min(spoilt.size, random.choice([64, 400, 4000])), 3)] = random.randint(0, 256, 3)
+            try:
+                outcomes["read"] += open_picture(spoilt.tobytes(), case.bits).mode == "RGB"
+            except UserError:
+                outcomes["refused"] += 1
+    assert min(outcomes.values()) > 100
+
+
 def test_dicom_without_its_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     DICOM_CASES[0].write(tmp_path / "ct.dcm")
     monkeypatch.setitem(sys.modules, "pydicom", None)

@@ -253,12 +253,15 @@ def test_memory_is_bounded_by_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_list_on_stdin(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("photos/00.png\nphotos/none.png\nphotos/00.png\n"))
+    lines = io.BytesIO(b"photos/00.png\nphotos/none.png\nphotos/00.png\n\xff.png\n")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(lines))
     summary = run(None, "-")
-    first, second = rows()
+    with Path("out/scores.csv").open(errors="surrogateescape") as file:
+        first, second, third = csv.DictReader(file)
     assert (first["path"], first["error"]) == ("photos/00.png", "")
     assert "photos/none.png: not a readable picture (No such file or directory)" in second["error"]
-    assert summary.failed == 1
+    assert third["path"] == "\udcff.png"
+    assert summary.failed == 2
     assert Path("out/photos/00.png.overlay.png").is_file()
 
 

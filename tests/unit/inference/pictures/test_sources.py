@@ -65,8 +65,8 @@ def test_earlier_output_is_no_input() -> None:
 
 
 def test_a_list_is_read_as_it_comes_and_mirrored_as_written() -> None:
-    lines = io.StringIO("a/1.png\n\n/data/b c.png\r\nsub/../b/1.png\n")
-    listed = listed_sources(lines)
+    lines = io.StringIO("a/1.png\n\n/data/b c.png\r\nout/1.png.overlay.png\nsub/../b/1.png\n")
+    listed = listed_sources(lines, OUT)
     assert next(listed).place == Path("a/1.png")
     assert lines.tell() <= len("a/1.png\n\n")
     rest = [source.place.as_posix() for source in listed]

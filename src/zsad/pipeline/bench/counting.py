@@ -1,0 +1,31 @@
+"""Work counted, not timed: floating-point operations, a multiplication and an addition being two."""
+
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+from zsad.pipeline.bench.timing import Work
+
+
+def operations(work: Work) -> int:
+    """Of matrix products, convolutions and attention in `work`; what is done element by element is not counted."""
+    with FlopCounterMode(display=False, custom_mapping=_ON_THE_CPU) as counter:
+        work()
+    return int(counter.get_total_flops())
+
+
+def _attention(query: Any, key: Any, value: Any, *_: Any, out_shape: Any = None, **__: Any) -> int:
+    return int(sdpa_flop_count(query, key, value))
+
+
+def _attention_backward(
+    gradient: Any, query: Any, key: Any, value: Any, *_: Any, out_shape: Any = None, **__: Any
+) -> int:
+    return int(sdpa_backward_flop_count(gradient, query, key, value))
+
+
+_ON_THE_CPU = {  # torch counts those of GPUs alone
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: _attention_backward,
+}
