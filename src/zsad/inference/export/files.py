@@ -17,7 +17,7 @@ from zsad.common.errors import UserError
 from zsad.inference.export.description import METADATA_KEY, Description
 from zsad.inference.export.kinds import Kind
 from zsad.inference.export.operators import REPLACED
-from zsad.inference.export.precision import halve_weights, quantise
+from zsad.inference.export.precision import halve_weights, quantise, share_equal_tensors
 
 OUTPUTS = ["score", "map_logits"]
 OPSET = 18
@@ -88,7 +88,9 @@ def _onnx_model(program: ExportedProgram) -> Any:
         except torch.onnx.OnnxExporterError as error:
             raise UserError(f"--to onnx: ONNX lacks an operator of this method ({error}); use --to torch") from error
     assert found is not None
-    return found.model_proto
+    model = found.model_proto
+    share_equal_tensors(model)
+    return model
 
 
 def _tensors(program: ExportedProgram) -> Iterator[torch.Tensor]:

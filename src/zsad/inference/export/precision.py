@@ -1,10 +1,23 @@
-"""Smaller ONNX files: weights in half precision, or matrix products in 8 bits."""
+"""Smaller ONNX files: equal weights once; weights in half precision, or matrix products in 8 bits."""
 
 from pathlib import Path
 from typing import Any
 
 SMALL = 1024  # numbers: tensors below are left as they are
 LARGEST_HALF = 65504.0
+
+
+def share_equal_tensors(model: Any) -> None:
+    """Keep one of tensors that are equal: a block that runs in two places comes with its weights twice."""
+    kept: dict[tuple[object, ...], Any] = {}
+    instead: dict[str, str] = {}
+    for tensor in model.graph.initializer:
+        same = (tensor.data_type, tuple(tensor.dims), tensor.raw_data or tensor.SerializeToString())
+        instead[tensor.name] = kept.setdefault(same, tensor).name
+    for node in model.graph.node:
+        node.input[:] = [instead.get(name, name) for name in node.input]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept.values())
 
 
 def halve_weights(model: Any) -> None:

@@ -77,6 +77,15 @@ def test_differences_are_those_of_scores_and_maps(exported: dict[str, Path], ori
     assert 0.1 < wrong.map <= 1
 
 
+def test_equal_weights_are_held_once(exported: dict[str, Path]) -> None:
+    import onnx
+    from onnx import numpy_helper
+
+    held = [numpy_helper.to_array(tensor) for tensor in onnx.load(exported[".onnx"]).graph.initializer]
+    large = [(values.shape, values.tobytes()) for values in held if values.size > 1024]
+    assert len(large) == len(set(large))
+
+
 def test_smaller_files_stay_near(exported: dict[str, Path], tmp_path: Path) -> None:
     import onnx
 
