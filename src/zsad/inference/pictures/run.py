@@ -3,15 +3,17 @@
 Threads decode and write, this one asks the model. What is held at once is bounded, however many pictures there are.
 """
 
+import contextlib
 import os
 import sys
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zsad import __version__
+from zsad.common.interrupts import Interrupts
 from zsad.common.io import content_hash
 from zsad.common.progress import log
 from zsad.datasets.transport.access import access_named
@@ -24,7 +26,7 @@ from zsad.inference.pictures.pace import Pace
 from zsad.inference.pictures.regions import find_regions
 from zsad.inference.pictures.sources import STDIN, Source, clash, listed_sources, named_sources
 from zsad.inference.pictures.summary import Summary
-from zsad.inference.pictures.watching import new_pictures, until_told
+from zsad.inference.pictures.watching import new_pictures
 from zsad.inference.render import Scale, scale_above, scale_of
 
 if TYPE_CHECKING:
@@ -73,11 +75,13 @@ def _given(paths: Sequence[str], out: Path) -> Iterable[Source]:
 
 
 def _watch(run: "_Run", paths: Sequence[str]) -> None:
-    run.finish()  # a table to which rows are added
-    with until_told():
+    interrupts = Interrupts()
+    with interrupts.deferred(), contextlib.suppress(KeyboardInterrupt):
+        run.finish()  # a table to which rows are added
         log(f"watching {', '.join(paths)}; Ctrl-C ends it")
         for fresh in new_pictures(paths, run.out):
-            run.score(fresh)
+            interrupts.heed()
+            run.score(fresh, interrupts.heed)
 
 
 class _Run:
@@ -96,8 +100,8 @@ class _Run:
         self._pace = Pace()
         self._in_work: set[str] = set()
 
-    def score(self, sources: Iterable[Source]) -> None:
-        """Score what is not done yet, and append its rows."""
+    def score(self, sources: Iterable[Source], heed: Callable[[], None] = lambda: None) -> None:
+        """Score what is not done yet, and append its rows. heed: called after each; may end it."""
         fresh: Iterable[Source] = self._fresh(sources)
         if isinstance(sources, list):
             fresh = list(fresh)
@@ -107,6 +111,7 @@ class _Run:
             batches = in_batches(decode_ahead(fresh, pool, size + workers, self._options.bits), size)
             for row in self._pace.along(self._rows(self._scaled(self._scored(batches)), pool)):
                 self._keep(row)
+                heed()
 
     def finish(self) -> Summary:
         """Write the whole table."""

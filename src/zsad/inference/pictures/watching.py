@@ -1,10 +1,7 @@
 """Folders that pictures keep coming into: round after round of what is new there and no longer being written."""
 
-import signal
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from zsad.common.errors import UserError
@@ -33,20 +30,6 @@ def new_pictures(paths: Sequence[str], out: Path) -> Iterator[list[Source]]:
         seen = {one.file: stamp for one, stamp in now.items()}
         yield fresh
         time.sleep(POLL)
-
-
-@contextmanager
-def until_told() -> Iterator[None]:
-    """A block that Ctrl-C or SIGTERM ends in good order."""
-    is_main = threading.current_thread() is threading.main_thread()  # only there may handlers be set
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler) if is_main else None
-    try:
-        yield
-    except KeyboardInterrupt:
-        pass
-    finally:
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
 
 
 def _stamp(file: Path) -> Stamp | None:

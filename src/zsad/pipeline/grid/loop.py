@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zsad.common.errors import OUR_FAULT, UserError
+from zsad.common.interrupts import Interrupts
 from zsad.pipeline.grid.display import Display, Progress, Settled, display_of, short
 from zsad.pipeline.grid.executors import Executor, Job
 from zsad.pipeline.grid.expectations import LOGS, Expectations
-from zsad.pipeline.grid.interrupts import Interrupts
 from zsad.pipeline.grid.stages import Stages
 
 ACCELERATED = (  # stages that compute on a GPU where there is one

@@ -5,7 +5,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,11 +22,13 @@ OUT = Path("out")
 
 
 @pytest.fixture(autouse=True)
-def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def inbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(watching, "POLL", 0.02)
     (tmp_path / "inbox").mkdir()
-    return tmp_path / "inbox"
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background a shell has it ignored
+    yield tmp_path / "inbox"
+    signal.signal(signal.SIGINT, before)
 
 
 def names(sources: list) -> list[str]:
@@ -68,8 +70,14 @@ def table() -> list[dict[str, str]]:
 
 
 def watch(told: Callable[[], object]) -> Summary:
-    """Watch while `told` runs; whoever told ends with a signal to this process."""
-    thread = threading.Thread(target=told)
+    """Watch, and run `told` from then on, which ends with a signal to this process."""
+
+    def begin() -> None:
+        while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            time.sleep(0.01)
+        told()
+
+    thread = threading.Thread(target=begin)
     thread.start()
     summary = predict_pictures(Brightness(), ["inbox"], OUT, Options(watch=True, batch_size=4))  # type: ignore[arg-type]
     thread.join()
@@ -111,6 +119,7 @@ def test_rows_are_added_until_a_signal(inbox: Path, number: int) -> None:
     assert summary.failed == 1
 
     (inbox / "b.png").unlink()
-    again = watch(lambda: (wait_for(3), time.sleep(0.2), os.kill(os.getpid(), number)))
+    comes_last = Image.new("L", (9, 7), 60)
+    again = watch(lambda: (comes_last.save(inbox / "c.png"), wait_for(4), os.kill(os.getpid(), number)))
     assert again.kept == 2
-    assert sorted(row["path"] for row in table()) == sorted(final)  # what left the folder keeps its row
+    assert sorted(row["path"] for row in table()) == sorted([*final, "inbox/c.png"])  # what left keeps its row

@@ -9,10 +9,18 @@ from typing import Any
 
 import pytest
 
+from zsad.common.interrupts import SIGNALS, Interrupts
 from zsad.pipeline.grid.executors import Job
 from zsad.pipeline.grid.expectations import Expectations
-from zsad.pipeline.grid.interrupts import SIGNALS, Interrupts
 from zsad.pipeline.grid.loop import Grid
+
+
+@pytest.fixture(autouse=True)
+def heeded() -> Iterator[None]:
+    """As in a terminal: what a shell starts in the background ignores SIGINT, and so would these tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 class FakeStages(dict[str, str]):
@@ -122,6 +130,13 @@ def test_what_ended_well_meanwhile_is_recorded(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         grid(stages, FakeExecutor(), tmp_path).run()
     assert "record one" in stages.calls
+
+
+def test_what_was_to_be_ignored_is(tmp_path: Path) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stages = FakeStages("hold one", signal.SIGINT)
+    grid(stages, FakeExecutor(), tmp_path).run()
+    assert "record two" in stages.calls
 
 
 def test_the_second_signal_does_not_wait() -> None:

@@ -1,11 +1,11 @@
-"""Ctrl-C and SIGTERM while stages run: heeded between two steps, so that none breaks off inside DVC's bookkeeping.
+"""Ctrl-C and SIGTERM during long work: heeded between two steps, so that none breaks off inside somebody's bookkeeping.
 
-An exception out of a signal handler may come anywhere, also between taking one of DVC's locks and knowing of it; what
-is then to be given back cannot be.
+An exception out of a signal handler may come anywhere: between taking a lock and knowing of it, or where it is lost.
 """
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,8 +20,10 @@ class Interrupts:
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
-        """Inside the block the signals are this object's."""
-        before = {number: signal.signal(number, self._take) for number in SIGNALS}
+        """Inside the block the signals are this object's, but for those that this process was started to ignore."""
+        is_main = threading.current_thread() is threading.main_thread()  # only there may handlers be set
+        heeded = [number for number in SIGNALS if is_main and signal.getsignal(number) != signal.SIG_IGN]
+        before = {number: signal.signal(number, self._take) for number in heeded}
         try:
             yield
         finally:
