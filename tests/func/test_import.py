@@ -64,5 +64,5 @@ def test_promote_and_serve(repo: Repo) -> None:
         "print('answer', f'{answer.score:.6f}', answer.label == (answer.score > 0.5), answer.heatmap)"
     )
     answer = repo.run("python", "-c", program, "data/raw/demo_texture/cork/test/burn_spot/000.png").splitlines()[-1]
-    with (repo.path / "out/scores.csv").open() as table:
+    with (repo.path / "registered/scores.csv").open() as table:
         assert answer == f"answer {next(csv.DictReader(table))['score']} True None"
