@@ -4,7 +4,7 @@
     python -m tests.helpers.export_table ViT-B-16 FOLDER… --only anomalyclip cops
 
 CHECKPOINTS: data/checkpoints after `zsad repro`; ViT-B-16: random weights at 224 px instead; FOLDER: pictures, of each
-16. OMP_NUM_THREADS=1 gives all one thread. Times are of one picture and of eight at once; PyTorch and the runtimes take
+16. OMP_NUM_THREADS=1 gives all one thread. Times are of one picture and of eight at once; PyTorch and the runtime take
 turns, and medians count, so that their ratios hold on a busy machine.
 """
 
@@ -95,22 +95,20 @@ def table(predictor: Predictor, header: Header, sets: Sequence[list[Image.Image]
     category = next(iter(predictor.learners))
     name = predictor.prompt_name(category, None)
     with tempfile.TemporaryDirectory() as folder:
-        made = list(forms(predictor, header, category, name, Path(folder)))
-        shares = [list(speeds(predictor, made, sets[0][:count], category, name)) for count in (1, 8)]
-        for form, one, eight in zip(made, *shares, strict=True):
+        for form in forms(predictor, header, category, name, Path(folder)):
             found = [measure(form.session, predictor, pictures, name) for pictures in sets]
             apart = f"{max(each.score for each in found):.0e} | {max(each.map for each in found):.0e}"
-            yield f"| {header.method} | {form.name} | {apart} | {form.mib:.1f} | {one} | {eight} |"
+            times = " | ".join(speed(predictor, form, sets[0][:count], category, name) for count in (1, 8))
+            yield f"| {header.method} | {form.name} | {apart} | {form.mib:.1f} | {times} |"
 
 
-def speeds(
-    predictor: Predictor, made: Sequence[Form], batch: list[Image.Image], category: str, name: str
-) -> Iterator[str]:
-    """Milliseconds a picture of PyTorch, and the share of them that each file takes."""
+def speed(predictor: Predictor, form: Form, batch: list[Image.Image], category: str, name: str) -> str:
+    """The share that a file takes of PyTorch's time, and that time in milliseconds a picture."""
     pixels = squares(batch, predictor.learners[category].clip.image_size)
-    calls = [lambda form=form: form.session.run(pixels) for form in made]
-    torch_ms, *own = in_turn(lambda: predictor.scored(batch, category, name), *calls, runs=RUNS)
-    yield from (f"{ms / torch_ms:.2f} of {torch_ms / len(batch):.0f} ms" for ms in own)
+    own, torch_ms = in_turn(
+        lambda: form.session.run(pixels), lambda: predictor.scored(batch, category, name), runs=RUNS
+    )
+    return f"{own / torch_ms:.2f} of {torch_ms / len(batch):.0f} ms"
 
 
 def main() -> None:

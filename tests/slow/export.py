@@ -1,6 +1,6 @@
 """Every method that can be exported, really exported: near PyTorch in every runtime, for batches of any size.
 
-`make slow`; three minutes on two cores. On the small CLIP with random weights.
+`make slow`; some minutes on two cores. On the small CLIP with random weights.
 """
 
 from collections.abc import Callable
