@@ -16,10 +16,11 @@ from pathlib import Path
 
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
-from tests.conftest import seeded_values, write_backbone
 from zsad.clip.backbone import load_clip
 from zsad.common.errors import UserError
+from zsad.common.io import write_json
 from zsad.datasets.listing import list_images
 from zsad.inference.export.description import Description
 from zsad.inference.export.export import describe
@@ -65,16 +66,27 @@ def checkpoints(root: Path, only: Sequence[str]) -> Iterator[tuple[Path, Header]
 
 def random_models(methods: Sequence[str]) -> Iterator[tuple[Predictor, Header]]:
     """Models on a ViT-B/16 with random weights at 224 px."""
-    from open_clip import get_model_config
-
     with tempfile.TemporaryDirectory() as folder:
-        directory = write_backbone(Path(folder), get_model_config(VIT_B), 0, "openai", "quickgelu")
-        clip = load_clip(directory, 224, "quickgelu", "bilinear", torch.device("cpu"))
+        write_random_backbone(Path(folder))
+        clip = load_clip(Path(folder), 224, "quickgelu", "bilinear", torch.device("cpu"))
     for method in methods:
-        learner = make_learner(method, build_config(method, {}, method), clip, "strict")
-        learner.load_state_dict(seeded_values({name: t.shape for name, t in learner.state_dict().items()}, 1))
+        learner = make_learner(method, build_config(method, {}, method), clip, "strict").eval()
+        learner.draw(torch.Generator().manual_seed(0))
         header = Header(method, method, "strict", "", 0, {}, {"name": VIT_B}, "", "")
-        yield Predictor({"": learner.eval()}), header
+        yield Predictor({"": learner}), header
+
+
+def write_random_backbone(directory: Path) -> None:
+    """As the stage `weights` writes one. tests.conftest has this as well, but slows PyTorch down to what all share."""
+    from open_clip import get_model_config
+    from open_clip.model import CLIP
+
+    torch.manual_seed(0)
+    config = get_model_config(VIT_B)
+    save_file(CLIP(**config, quick_gelu=True).state_dict(), directory / "open_clip_model.safetensors")
+    write_json(directory / "open_clip_config.json", {"model_cfg": config})
+    told = {"name": VIT_B, "pretrained": "random", "family": "openai", "activation": "quickgelu", "sha256": ""}
+    write_json(directory / "backbone.json", told)
 
 
 def forms(predictor: Predictor, header: Header, category: str, name: str, folder: Path) -> Iterator[Form]:
