@@ -21,13 +21,14 @@ from safetensors.torch import save_file
 from zsad.clip.backbone import load_clip
 from zsad.common.errors import UserError
 from zsad.common.io import write_json
+from zsad.common.timing import in_turn
 from zsad.datasets.listing import list_images
 from zsad.inference.export.description import Description
 from zsad.inference.export.export import describe
 from zsad.inference.export.files import Files
 from zsad.inference.export.graph import check_exportable, trace
 from zsad.inference.export.kinds import KINDS
-from zsad.inference.export.measure import in_turn, measure
+from zsad.inference.export.measure import measure
 from zsad.inference.export.runtime import squares
 from zsad.inference.export.sessions import Session, open_session
 from zsad.inference.model import Predictor, load_checkpoint
@@ -117,9 +118,9 @@ def table(predictor: Predictor, header: Header, sets: Sequence[list[Image.Image]
 def speed(predictor: Predictor, form: Form, batch: list[Image.Image], category: str, name: str) -> str:
     """The share that a file takes of PyTorch's time, and that time in milliseconds a picture."""
     pixels = squares(batch, predictor.learners[category].clip.image_size)
-    own, torch_ms = in_turn(
-        lambda: form.session.run(pixels), lambda: predictor.scored(batch, category, name), runs=RUNS
-    )
+    works = {"own": lambda: form.session.run(pixels), "torch": lambda: predictor.scored(batch, category, name)}
+    times = in_turn(works, RUNS, warm=True)
+    own, torch_ms = (1000 * times[one].median for one in ("own", "torch"))
     return f"{own / torch_ms:.2f} of {torch_ms / len(batch):.0f} ms"
 
 

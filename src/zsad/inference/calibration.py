@@ -4,6 +4,7 @@ It belongs to a checkpoint, by hash, and to what the model was told: category an
 checkpoint, `<stem>.<name>.calibration.json`. How a rate becomes a threshold: `conformal`. Loads no torch.
 """
 
+import glob
 import json
 import re
 from bisect import bisect_left, bisect_right
@@ -149,6 +150,17 @@ def check_name(name: str) -> None:
 def beside(checkpoint: Path, name: str) -> Path:
     """The calibration's file next to a checkpoint file."""
     return checkpoint.with_name(f"{checkpoint.stem}.{name}{SUFFIX}")
+
+
+def read_all_beside(checkpoint: Path) -> dict[str, Calibration]:
+    """Those that lie next to a checkpoint file, by name."""
+    return read_all(checkpoint.parent, f"{glob.escape(checkpoint.stem)}.*")
+
+
+def read_all(folder: Path, stem: str = "*") -> dict[str, Calibration]:
+    """By name, those of the files in a folder whose names begin so, as a pattern."""
+    found = map(read_calibration, sorted(folder.glob(f"{stem}{SUFFIX}")))
+    return {one.name: one for one in found}
 
 
 def read_calibration(path: Path) -> Calibration:

@@ -1,6 +1,7 @@
 """Scores of a folder of pictures that are all normal, or all anomalous: what a threshold is made of and judged by."""
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,12 +11,15 @@ from PIL import Image
 from zsad.common.errors import UserError
 from zsad.common.io import read_json
 from zsad.common.progress import progress
+from zsad.datasets.images import WORKERS
 from zsad.datasets.integrity import pixel_hash
 from zsad.datasets.leaks import PICTURES
 from zsad.datasets.listing import list_images
 from zsad.inference.maps import Floats
 from zsad.inference.model import Predictor
-from zsad.inference.pictures.opening import PICTURE_SUFFIXES, open_picture
+from zsad.inference.pictures.decoding import decode_ahead
+from zsad.inference.pictures.opening import PICTURE_SUFFIXES
+from zsad.inference.pictures.sources import Source
 
 SHOWN = 10  # files in a message before it says how many more
 
@@ -82,21 +86,22 @@ class _Found:
 def _readable(
     paths: list[Path], label: str, seen: frozenset[str], bits: int | None, found: _Found
 ) -> Iterator[Image.Image]:
-    """The pictures to score, one at a time."""
-    for path in progress(paths, len(paths), label):
-        try:
-            picture = open_picture(path, bits)
-        except UserError as error:
-            found.broken.append(str(error))
-            continue
-        if (digest := pixel_hash(np.asarray(picture))) in seen:
-            found.left_out.append(path)
-            continue
-        if digest in found.hashes:
-            found.copies.append(path)
-        found.hashes.add(digest)
-        found.taken.append(path)
-        yield picture
+    """The pictures to score, in order, decoded ahead."""
+    sources = [Source(path, path) for path in paths]
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for one in progress(decode_ahead(sources, pool, 2 * WORKERS, bits), len(paths), label):
+            path = one.source.file
+            if one.picture is None:
+                found.broken.append(one.error)
+                continue
+            if (digest := pixel_hash(np.asarray(one.picture))) in seen:
+                found.left_out.append(path)
+                continue
+            if digest in found.hashes:
+                found.copies.append(path)
+            found.hashes.add(digest)
+            found.taken.append(path)
+            yield one.picture
 
 
 def learned_from(checkpoint: Path) -> frozenset[str]:

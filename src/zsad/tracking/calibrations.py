@@ -6,7 +6,6 @@ no version and lie where DVC holds every file, as in data/checkpoints. Any other
 MLflow is loaded only for `models:/…`.
 """
 
-import glob
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 from zsad.common.errors import UserError
 from zsad.common.io import canonical_json, file_sha256
 from zsad.config.params import PARAMS_FILE
-from zsad.inference.calibration import SUFFIX, Calibration, beside, check_name, read_calibration, write_calibration
+from zsad.inference.calibration import (
+    SUFFIX,
+    Calibration,
+    beside,
+    check_name,
+    read_all,
+    read_all_beside,
+    write_calibration,
+)
 from zsad.training.record import CHECKPOINTS
 
 if TYPE_CHECKING:
@@ -68,7 +75,7 @@ def restore(store: "Store", version: "ModelVersion", others: list["ModelVersion"
     sha256 = version.tags["checkpoint_sha256"]
     same = [other for other in others if other.tags.get("checkpoint_sha256") == sha256]
     known = {name: one for other in same for name, one in of_version(other).items()}
-    for name, one in {**known, **_read(KEPT / sha256, "*")}.items():
+    for name, one in {**known, **read_all(KEPT / sha256)}.items():
         if f"{TAG}{name}" not in version.tags:
             _tag(store, version, one)
 
@@ -105,7 +112,7 @@ def _tag(store: "Store", version: "ModelVersion", calibration: Calibration) -> N
 
 
 def _all(model: str, checkpoint: Path, sha256: str) -> dict[str, Calibration]:
-    files = {**_read(KEPT / sha256, "*"), **_read(checkpoint.parent, f"{glob.escape(checkpoint.stem)}.*")}
+    files = {**read_all(KEPT / sha256), **read_all_beside(checkpoint)}
     if not model.startswith("models:/"):
         return files
     from zsad.tracking.addresses import version_of
@@ -113,12 +120,6 @@ def _all(model: str, checkpoint: Path, sha256: str) -> dict[str, Calibration]:
 
     with open_store() as store:
         return {**files, **of_version(version_of(store, model))}
-
-
-def _read(folder: Path, stem: str) -> dict[str, Calibration]:
-    """By name, those of the files in a folder whose names begin so."""
-    found = map(read_calibration, sorted(folder.glob(f"{stem}{SUFFIX}")))
-    return {one.name: one for one in found}
 
 
 def _file(model: str, checkpoint: Path, calibration: Calibration) -> Path:

@@ -30,7 +30,7 @@ from pydantic import BaseModel
 
 import zsad
 from zsad.inference.by_address import allowed_by_operator
-from zsad.inference.calibration import SUFFIX, read_calibration
+from zsad.inference.calibration import read_all_beside
 
 MAX_PIXELS = 50_000_000  # of a picture, unless the operator says otherwise
 PIXELS_VARIABLE = "ZSAD_MAX_PIXELS"
@@ -123,9 +123,7 @@ class AnomalyDetector(PythonModel):
     @cached_property
     def calibrated(self) -> dict[str, "zsad.Predictor"]:
         """The same model under each calibration that lies beside the checkpoint, by name."""
-        found = sorted(self.checkpoint.parent.glob(f"{self.checkpoint.stem}.*{SUFFIX}"))
-        read = [read_calibration(path) for path in found]
-        return {calibration.name: self.model.calibrated(calibration) for calibration in read}
+        return {name: self.model.calibrated(one) for name, one in read_all_beside(self.checkpoint).items()}
 
     def _picture(self, given: str | bytes, number: int) -> bytes:
         """Encoded bytes; not decoded when it has too many pixels."""

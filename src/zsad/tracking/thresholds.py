@@ -42,9 +42,10 @@ def make(asked: Asked, false_alarms: float, defects: Path | None = None, replace
     """Calibrate and keep it; yields what to print. defects: anomalous pictures, to tell which of them are missed."""
     check_name(asked.name)
     check_bits(asked.bits)
-    for folder in filter(None, (asked.folder, defects)):  # a slip in either shows before anything is scored
-        pictures_in(folder)
-    rank(len(pictures_in(asked.folder)), false_alarms)
+    normals = pictures_in(asked.folder)
+    if defects is not None:
+        pictures_in(defects)  # a slip in either shows before anything is scored
+    rank(len(normals), false_alarms)
     checkpoint = find_checkpoint(asked.model)
     predictor, seen = load_checkpoint(checkpoint), learned_from(checkpoint)
     category, told = predictor.category(asked.category), (asked.prompt_name, asked.category)

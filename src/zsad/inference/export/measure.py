@@ -4,15 +4,14 @@ Differences: of image scores, and of maps in [0, 1] on their grid, before they a
 (a step of which is up to 1.8e-4).
 """
 
-import statistics
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from zsad.common.errors import UserError
+from zsad.common.timing import in_turn
 from zsad.inference.export.runtime import squares
 from zsad.inference.export.sessions import Session
 from zsad.inference.maps import sigmoid
@@ -50,27 +49,18 @@ def measure(
     parts = [pictures[:1], *(pictures[i : i + batch] for i in range(1, len(pictures), batch))]
     pairs = [(session.run(squares(part, side)), predictor.scored(part, category, name)) for part in parts]
     first = pictures[:1]
-    ms, ms_checkpoint = in_turn(
-        lambda: session.run(squares(first, side)), lambda: predictor.scored(first, category, name)
-    )
+    works = {
+        "file": lambda: session.run(squares(first, side)),
+        "checkpoint": lambda: predictor.scored(first, category, name),
+    }
+    times = in_turn(works, RUNS, warm=True)
     return Measured(
         score=max(float(np.abs(own[0] - torch[0]).max()) for own, torch in pairs),
         map=max(float(np.abs(_map(own[1]) - _map(torch[1])).max()) for own, torch in pairs),
         pictures=len(pictures),
-        ms=ms,
-        ms_checkpoint=ms_checkpoint,
+        ms=1000 * times["file"].median,
+        ms_checkpoint=1000 * times["checkpoint"].median,
     )
-
-
-def in_turn(*calls: Callable[[], object], runs: int = RUNS) -> list[float]:
-    """Median milliseconds of each call. They take turns, so that whatever else the machine does meets all of them."""
-    times: list[list[float]] = [[] for _ in calls]
-    for _ in range(runs):
-        for call, own in zip(calls, times, strict=True):
-            start = time.perf_counter()
-            call()
-            own.append(1000 * (time.perf_counter() - start))
-    return [statistics.median(own) for own in times]
 
 
 def drawn_pictures() -> list[Image.Image]:

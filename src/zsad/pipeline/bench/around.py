@@ -8,10 +8,10 @@ import numpy as np
 from PIL import Image
 
 from zsad.clip.inputs import to_input
+from zsad.common.timing import Work
 from zsad.evaluation.metrics.histogram import PixelHistogram, truth_of
 from zsad.inference.maps import encode_logits, full_map
 from zsad.inference.render import heatmap
-from zsad.pipeline.bench.timing import Work
 
 SIDE = 1024  # pixels of the picture
 GRID = 37  # patches of ViT-L/14 at 518 px

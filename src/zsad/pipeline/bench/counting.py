@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-from zsad.pipeline.bench.timing import Work
+from zsad.common.timing import Work
 
 
 def operations(work: Work) -> int:

@@ -12,10 +12,10 @@ from tabulate import tabulate
 
 from zsad.common.cpu import cores
 from zsad.common.progress import log
+from zsad.common.timing import Times, Work, in_turn, ratios
 from zsad.config.params import Params
 from zsad.pipeline.bench.around import around
 from zsad.pipeline.bench.counting import operations
-from zsad.pipeline.bench.timing import Times, Work, in_turn, ratios
 from zsad.pipeline.bench.works import FLOOR, TOWER, Subject, bare, subject
 
 PREDICTION, STEP, AROUND = "prediction", "training step", "beside the model"

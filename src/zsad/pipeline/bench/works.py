@@ -14,11 +14,11 @@ from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures, encode_images
 from zsad.clip.inputs import normalised
 from zsad.common.cpu import without_subnormals
 from zsad.common.seeding import seed_everything
+from zsad.common.timing import Work
 from zsad.config.configuration import Configuration
 from zsad.config.params import Params
 from zsad.learners.base import Batch, Learner, scaled
 from zsad.learners.few_shot import FewShotLearner, Support
-from zsad.pipeline.bench.timing import Work
 from zsad.training.loop import make_adam
 from zsad.training.setup import set_up
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from zsad.clip.weights import WEIGHTS
+from zsad.clip.weights import EMBEDDED, WEIGHTS
 from zsad.common.errors import UserError
 from zsad.common.io import file_sha256, read_json
 from zsad.config.params import Params
@@ -21,7 +21,7 @@ def _frozen_clip(key: str, wanted: BackboneParams) -> Finding:
     name = f"{wanted.name} ({wanted.pretrained})"
     folder = WEIGHTS / key
     if not folder.is_dir():
-        how = "comes with the package" if wanted.name == "embedded" else "to be downloaded"
+        how = "comes with the package" if wanted.name == EMBEDDED else "to be downloaded"
         return Finding(what, "later", f"{name} {how}", made)
     try:
         identity = read_json(folder / "backbone.json")

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from zsad.pipeline.bench.timing import Times, in_turn, ratios
+from zsad.common.timing import Times, in_turn, ratios
 
 
 def test_things_run_in_turn_and_the_first_time_does_not_count() -> None:

@@ -27,16 +27,21 @@ class Times:
 
 
 def in_turn(
-    works: Mapping[str, Work], rounds: int, settled: Work = lambda: None, clock: Callable[[], float] = time.perf_counter
+    works: Mapping[str, Work],
+    rounds: int,
+    settled: Work = lambda: None,
+    clock: Callable[[], float] = time.perf_counter,
+    warm: bool = False,
 ) -> dict[str, Times]:
     """Run each thing once to warm it up, then `rounds` times, one after the other in every round.
 
-    settled: returns when what was started is done (a GPU works on behind the caller's back).
+    settled: returns when what was started is done (a GPU works on behind the caller's back); warm: all have run before.
     """
     found: dict[str, list[float]] = {name: [] for name in works}
-    for work in works.values():
-        work()
-    settled()
+    if not warm:
+        for work in works.values():
+            work()
+        settled()
     for _ in range(rounds):
         for name, work in works.items():
             begun = clock()
