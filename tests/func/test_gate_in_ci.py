@@ -19,7 +19,6 @@ from tests.helpers.repository import FEW_WORDS, SMALL, Repo, make_repo
 from tests.helpers.workflow import Outcome, lay_environment, read_workflow, run_job, write_gh
 
 JOBS = read_workflow("ci")["jobs"]
-DEMO = "{kind: demo, path: src/zsad/datasets/demo.yaml}"
 GRID = (
     *SMALL,
     "seeds=[0, 1, 2]",
@@ -157,18 +156,6 @@ def test_a_stale_lock_file_is_caught_before_anything_runs(drill: Drill) -> None:
     assert "learners.mean_patch" in outcome.summary
     assert "the code is another now: predict@clip_zero" in outcome.summary
     assert "== Gate" not in outcome.output
-
-
-def test_a_removed_dataset_cannot_be_compared(drill: Drill) -> None:
-    drill.branch("removed")
-    drill.dev.set(f"datasets={{demo_source: {DEMO}}}")
-    drill.dev.repro()
-    drill.push("removed")
-    outcome = drill.ci("removed")
-    assert outcome.failed is not None, outcome.output
-    assert outcome.failed.startswith("Gate"), outcome.output
-    assert "clip_zero on demo_texture: has results there, but params.yaml no longer asks for it" in outcome.summary
-    assert (drill.verdict()["verdict"], drill.verdict()["exit_code"]) == ("cannot_compare", 2)
 
 
 def test_a_declared_change_passes_once(drill: Drill) -> None:

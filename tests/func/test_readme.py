@@ -32,18 +32,18 @@ def blocks(text: str, language: str) -> list[str]:
 COMMANDS = [line.split("#")[0].strip() for block in blocks(README, "bash") for line in block.splitlines()]
 IN_CI = ["make repro", "make test"]  # .ci/run calls them
 LABELLED = [
-    "zsad calibrate models:/cops@champion good/ --name LINE3 --false-alarms 0.25",
-    "zsad predict models:/cops@champion photos/ --calibration LINE3 --out labelled",
+    "zsad calibrate models:/anomalyclip@champion good/ --name LINE3 --false-alarms 0.25",
+    "zsad predict models:/anomalyclip@champion photos/ --calibration LINE3 --out labelled",
 ]
 EXPORTED = [
-    "zsad export models:/cops@champion --to onnx --out cops.onnx",
-    "zsad predict cops.onnx photos/ --calibration LINE3 --out exported",
+    "zsad export models:/anomalyclip@champion --to onnx --out model.onnx",
+    "zsad predict model.onnx photos/ --calibration LINE3 --out exported",
 ]
 ON_A_GPU = ["make paper"]  # and needs downloads: not exercised
 DEMO = "{kind: demo, path: src/zsad/datasets/demo.yaml}"
 README_SIZE = (
     *SMALL,
-    f"learners={{{FEW_WORDS}, cops: {{epochs: 1, lr: 0.001}}}}",
+    f"learners={{{FEW_WORDS}, anomalyclip: {{epochs: 1, lr: 0.0005}}}}",
     "few_shot={apt_2shot: {method: apt, shots: 2, epochs: 2, synthetic: 2, held_out: 2}}",
     f"datasets={{demo_source: {DEMO}, demo_texture: {DEMO}}}",
 )
@@ -57,13 +57,13 @@ def repo(tmp_path_factory: pytest.TempPathFactory) -> Repo:
 def test_the_list_of_commands_is_the_readmes() -> None:
     told = [
         *IN_CI,
-        "zsad predict models:/cops@champion photos/ --out predictions",
+        "zsad predict models:/anomalyclip@champion photos/ --out predictions",
         *LABELLED,
         *EXPORTED,
         "zsad doctor",
         "zsad report",
-        "zsad compare clip_zero cops",
-        "dvc exp run -S learners.cops.lr=0.0005",
+        "zsad compare clip_zero anomalyclip",
+        "dvc exp run -S learners.anomalyclip.lr=0.001",
         "zsad gate --against HEAD",
         *ON_A_GPU,
     ]
@@ -83,10 +83,10 @@ def test_run_compare_and_try_a_setting(repo: Repo) -> None:
     repo.run("zsad", "report")
     assert "demo_texture" in (repo.path / "report.html").read_text()
     assert [path.name for path in repo.path.glob("mlartifacts/*/artifacts/report.html")] == ["report.html"]
-    assert "image_auroc" in repo.run("zsad", "compare", "clip_zero", "cops")
+    assert "image_auroc" in repo.run("zsad", "compare", "clip_zero", "anomalyclip")
     assert "passed" in repo.run("zsad", "gate", "--against", "HEAD")
-    repo.run("dvc", "exp", "run", "-S", "learners.cops.lr=0.0005")
-    assert "lr: 0.0005" in (repo.path / "params.yaml").read_text()
+    repo.run("dvc", "exp", "run", "-S", "learners.anomalyclip.lr=0.001")
+    assert "lr: 0.001" in (repo.path / "params.yaml").read_text()
     repo.run("git", "checkout", ".")
     repo.repro()
 
@@ -95,7 +95,7 @@ def test_own_pictures(repo: Repo) -> None:
     (repo.path / "photos").mkdir()
     for picture in sorted((repo.path / "data/raw/demo_texture/cork/test/burn_spot").iterdir())[:2]:
         shutil.copy(picture, repo.path / "photos")
-    repo.run("zsad", "predict", "models:/cops@champion", "photos/", "--out", "predictions")
+    repo.run("zsad", "predict", "models:/anomalyclip@champion", "photos/", "--out", "predictions")
     assert sorted(path.name for path in (repo.path / "predictions").glob("[!.]*")) == [
         "000.png.heatmap.png", "000.png.overlay.png", "001.png.heatmap.png", "001.png.overlay.png", "scores.csv",
     ]  # fmt: skip
@@ -124,7 +124,7 @@ def test_a_heatmap_in_a_notebook(repo: Repo) -> None:
     shown = 'model.overlay("photos/000.png", result)'
     assert shown in program
     repo.run("python", "-c", program.replace(shown, f"{shown}.save('shown.png')"))
-    repo.run("zsad", "predict", "models:/cops@champion", "photos/000.png", "--out", "one")  # a scale of one picture
+    repo.run("zsad", "predict", "models:/anomalyclip@champion", "photos/000.png", "--out", "one")  # a scale of one picture
     shown, written = (np.asarray(Image.open(repo.path / name)) for name in ("shown.png", "one/000.png.overlay.png"))
     assert (shown == written).all()
 
@@ -140,10 +140,10 @@ def test_a_page_of_docs(repo: Repo, page: str) -> None:
 
 
 def test_a_calibration_changes_nothing_that_dvc_holds(repo: Repo) -> None:
-    checkpoint, good = "data/checkpoints/cops/demo_source/seed_0.safetensors", "data/raw/demo_texture/cork/train/good"
+    checkpoint, good = "data/checkpoints/anomalyclip/demo_source/seed_0.safetensors", "data/raw/demo_texture/cork/train/good"
     repo.run("zsad", "calibrate", checkpoint, good, "--name", "CORK2", "--false-alarms", "0.25")
     repo.run("zsad", "predict", checkpoint, "photos/", "--calibration", "CORK2", "--out", "calibrated")
-    assert "up to date" in repo.run("dvc", "status", "train@cops-demo_source")
+    assert "up to date" in repo.run("dvc", "status", "train@anomalyclip-demo_source")
 
 
 def test_official_weights(repo: Repo) -> None:
@@ -157,7 +157,7 @@ def test_official_weights(repo: Repo) -> None:
 def test_the_registered_model_is_an_mlflow_model(repo: Repo) -> None:
     program = (
         "import sys, json, mlflow; from pathlib import Path;"
-        "model = mlflow.pyfunc.load_model('models:/cops@champion');"
+        "model = mlflow.pyfunc.load_model('models:/anomalyclip@champion');"
         "(answer,) = model.predict([Path(sys.argv[1]).read_bytes()]);"
         "print('score', answer.score, answer.heatmap[:11])"
     )
@@ -180,7 +180,7 @@ def test_the_registered_model_needs_only_the_wheel(repo: Repo, tmp_path: Path) -
     wheel = subprocess.run([sys.executable, "-c", build], cwd=source, capture_output=True, text=True, check=True)
     with zipfile.ZipFile(source / wheel.stdout.splitlines()[-1]) as packed:
         packed.extractall(site)
-    where = "import mlflow; print(mlflow.MlflowClient().get_model_version_download_uri('cops', '1'))"
+    where = "import mlflow; print(mlflow.MlflowClient().get_model_version_download_uri('anomalyclip', '1'))"
     folder = repo.run("python", "-c", where).split()[-1].removeprefix("file://")
     shutil.copytree(folder, model)
     program = (
@@ -201,7 +201,7 @@ def test_the_registered_model_needs_only_the_wheel(repo: Repo, tmp_path: Path) -
 
 def test_a_few_good_parts(repo: Repo) -> None:
     model = "models:/apt_2shot__demo_texture@champion"
-    refused = repo.run("zsad", "predict", model, "photos/", "--category", "cork", code=2)  # `predictions` are of cops
+    refused = repo.run("zsad", "predict", model, "photos/", "--category", "cork", code=2)  # `predictions` are of anomalyclip
     assert "holds results with other settings (category, model)" in refused
     repo.run("zsad", "predict", model, "photos/", "--category", "cork", "--anew")
     with (repo.path / "predictions/scores.csv").open() as file:
@@ -224,7 +224,7 @@ def test_mlflow_can_be_rebuilt_from_files(repo: Repo) -> None:
     (repo.path / "mlflow.db").unlink()
     shutil.rmtree(repo.path / "mlartifacts")
     repo.run("zsad", "track", "sync")
-    (line,) = [line for line in repo.run("zsad", "models").splitlines() if line.startswith("cops")]
+    (line,) = [line for line in repo.run("zsad", "models").splitlines() if line.startswith("anomalyclip")]
     assert "challenger champion" in line
 
 
@@ -236,9 +236,9 @@ def test_mlflow_ui_shows_the_runs(repo: Repo) -> None:
     environment = {**repo.environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # eight processes that judge LLMs
     server = subprocess.Popen(command, cwd=repo.path, env=environment, start_new_session=True)
     try:
-        trained = ("clip_zero/demo_source", "cops/demo_source", "apt_2shot/demo_source", "apt_2shot/demo_texture")
+        trained = ("clip_zero/demo_source", "anomalyclip/demo_source", "apt_2shot/demo_source", "apt_2shot/demo_texture")
         assert _run_names(port, "zsad-training") == set(trained)
-        assert {"clip_zero", "cops", "apt_2shot"} < _run_names(port, "zsad")
+        assert {"clip_zero", "anomalyclip", "apt_2shot"} < _run_names(port, "zsad")
     finally:
         server.terminate()
         server.wait(timeout=60)
@@ -296,7 +296,7 @@ def test_own_folders_as_datasets(repo: Repo, tmp_path: Path) -> None:
     shutil.copytree(repo.path / "data/raw/demo_texture", tmp_path / "parts")
     places = [f"datasets.my_source.path={tmp_path}/source", f"datasets.my_parts.path={tmp_path}/parts"]
     repo.run("zsad", "profile", "apply", "profiles/folder.yaml", *places)
-    repo.set(f"learners={{{FEW_WORDS}}}")
+    repo.set(f"learners={{{FEW_WORDS}}}", "few_shot.promptad_2shot.epochs=1")
     repo.repro()
     assert "my_parts" in (repo.path / "metrics/leaderboard.csv").read_text()
     assert f"{tmp_path}/parts" in repo.run("zsad", "datasets")

@@ -108,7 +108,7 @@ def write_official(method: str, root: Path, name: str) -> None:
 def make_repo(path: Path, *assignments: str) -> Repo:
     for part in PARTS:
         if (ROOT / part).is_dir():
-            shutil.copytree(ROOT / part, path / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            shutil.copytree(ROOT / part, path / part, ignore=shutil.ignore_patterns("*.egg-info"))
         else:
             path.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / part, path / part)
