@@ -124,7 +124,7 @@ def test_a_heatmap_in_a_notebook(repo: Repo) -> None:
     shown = 'model.overlay("photos/000.png", result)'
     assert shown in program
     repo.run("python", "-c", program.replace(shown, f"{shown}.save('shown.png')"))
-    repo.run("zsad", "predict", "models:/anomalyclip@champion", "photos/000.png", "--out", "one")  # a scale of one picture
+    repo.run("zsad", "predict", "models:/anomalyclip@champion", "photos/000.png", "--out", "one")  # with its own scale
     shown, written = (np.asarray(Image.open(repo.path / name)) for name in ("shown.png", "one/000.png.overlay.png"))
     assert (shown == written).all()
 
@@ -140,7 +140,8 @@ def test_a_page_of_docs(repo: Repo, page: str) -> None:
 
 
 def test_a_calibration_changes_nothing_that_dvc_holds(repo: Repo) -> None:
-    checkpoint, good = "data/checkpoints/anomalyclip/demo_source/seed_0.safetensors", "data/raw/demo_texture/cork/train/good"
+    checkpoint = "data/checkpoints/anomalyclip/demo_source/seed_0.safetensors"
+    good = "data/raw/demo_texture/cork/train/good"
     repo.run("zsad", "calibrate", checkpoint, good, "--name", "CORK2", "--false-alarms", "0.25")
     repo.run("zsad", "predict", checkpoint, "photos/", "--calibration", "CORK2", "--out", "calibrated")
     assert "up to date" in repo.run("dvc", "status", "train@anomalyclip-demo_source")
@@ -201,7 +202,7 @@ def test_the_registered_model_needs_only_the_wheel(repo: Repo, tmp_path: Path) -
 
 def test_a_few_good_parts(repo: Repo) -> None:
     model = "models:/apt_2shot__demo_texture@champion"
-    refused = repo.run("zsad", "predict", model, "photos/", "--category", "cork", code=2)  # `predictions` are of anomalyclip
+    refused = repo.run("zsad", "predict", model, "photos/", "--category", "cork", code=2)  # there are others
     assert "holds results with other settings (category, model)" in refused
     repo.run("zsad", "predict", model, "photos/", "--category", "cork", "--anew")
     with (repo.path / "predictions/scores.csv").open() as file:
@@ -236,8 +237,8 @@ def test_mlflow_ui_shows_the_runs(repo: Repo) -> None:
     environment = {**repo.environment, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}  # eight processes that judge LLMs
     server = subprocess.Popen(command, cwd=repo.path, env=environment, start_new_session=True)
     try:
-        trained = ("clip_zero/demo_source", "anomalyclip/demo_source", "apt_2shot/demo_source", "apt_2shot/demo_texture")
-        assert _run_names(port, "zsad-training") == set(trained)
+        trained = {f"{key}/demo_source" for key in ("clip_zero", "anomalyclip", "apt_2shot")}
+        assert _run_names(port, "zsad-training") == {*trained, "apt_2shot/demo_texture"}
         assert {"clip_zero", "anomalyclip", "apt_2shot"} < _run_names(port, "zsad")
     finally:
         server.terminate()
