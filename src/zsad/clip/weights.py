@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from zsad.clip.released import Released, read_released
 from zsad.common.errors import UserError
 from zsad.common.io import atomic_directory, file_sha256, read_json, write_json
@@ -37,18 +39,26 @@ def prepare(params: BackboneParams, out: Path) -> None:
 
 def find(identity: dict[str, Any], base: Path = WEIGHTS) -> Path:
     """The prepared directory that holds exactly the weights a checkpoint was trained with."""
-    for candidate in [*sorted(base.glob("*/backbone.json")), UNPACKED / "backbone.json"]:
-        if candidate.is_file() and read_json(candidate)["sha256"] == identity["sha256"]:
-            return candidate.parent
+    for candidate in [*sorted(path.parent for path in base.glob("*/backbone.json")), UNPACKED]:
+        if _holds(candidate, identity):
+            return candidate
     if identity["name"] == EMBEDDED:
-        prepare(BackboneParams(name=EMBEDDED, pretrained=EMBEDDED, image_size=identity["image_size"]), UNPACKED)
-        if read_json(UNPACKED / "backbone.json")["sha256"] == identity["sha256"]:
+        UNPACKED.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{UNPACKED}.lock"):  # workers of a server start at once
+            if not _holds(UNPACKED, identity):
+                prepare(BackboneParams(name=EMBEDDED, pretrained=EMBEDDED, image_size=identity["image_size"]), UNPACKED)
+        if _holds(UNPACKED, identity):
             return UNPACKED
         raise UserError("the checkpoint was trained on another version of the embedded CLIP; run `dvc repro`")
     raise UserError(
         f"{base}: the checkpoint needs {identity['name']} ({identity['pretrained']}), which is not there;"
         " name it under `backbones` in params.yaml and run `dvc repro weights`"
     )
+
+
+def _holds(directory: Path, identity: dict[str, Any]) -> bool:
+    path = directory / "backbone.json"
+    return path.is_file() and bool(read_json(path)["sha256"] == identity["sha256"])
 
 
 def _embedded() -> Released:
