@@ -91,7 +91,7 @@ class FeatureStore:
                     self._part(folder, name).replace(self.root / folder / f"{name}.npy")
         finally:
             with _changing(self.root):
-                for name in begun:
+                for name in kinds:
                     self._part(folder, name).unlink(missing_ok=True)
 
     def _part(self, folder: str, name: str) -> Path:
