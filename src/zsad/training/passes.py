@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import PIL
@@ -53,7 +54,7 @@ class Pass:
             return self
         return replace(self, spec=replace(self.spec, cls=True, cls_post=True))
 
-    @property
+    @cached_property
     def folder(self) -> str:
         """Of its streams in a store. Passes of one folder differ in nothing but which streams they keep.
 
