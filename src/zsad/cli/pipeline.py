@@ -19,6 +19,7 @@ def add_commands(commands: Commands) -> None:
     leftovers = add_command(
         commands, "leftovers", _leftovers, "files of keys that params.yaml no longer has; nothing is deleted"
     )
+    leftovers.add_argument("--features", action="store_true", help="and the frozen features that cells share")
     leftovers.add_argument("--remove", action="store_true", help="delete them, training journals included")
     doctor = add_command(commands, "doctor", _doctor, "what is missing on this machine, and the command that mends it")
     doctor.add_argument("--json", action="store_true", help="as JSON")
@@ -63,12 +64,12 @@ def _leftovers(arguments: argparse.Namespace) -> None:
     from zsad.config.params import load_params
     from zsad.pipeline.leftovers import leftovers, remove
 
-    found = leftovers(load_params())
+    found = leftovers(load_params(), arguments.features)
     print("\n".join(map(str, found)) or "nothing is left of keys that params.yaml does not have")
     if arguments.remove:
         remove(found)
     elif found:
-        print("zsad leftovers --remove deletes them")
+        print(f"zsad leftovers {'--features ' if arguments.features else ''}--remove deletes them")
 
 
 def _doctor(arguments: argparse.Namespace) -> int:

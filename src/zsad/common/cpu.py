@@ -56,6 +56,14 @@ def without_subnormals() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
+@cache
+def vendor() -> str:
+    """Who made the processor, as x86 processors tell it under Linux; elsewhere its architecture."""
+    told = Path("/proc/cpuinfo")
+    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
+    return next((line.split(":")[1].strip() for line in lines if line.startswith("vendor_id")), platform.machine())
+
+
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -45,6 +45,7 @@ class Params(Block):
     deterministic: bool = True
     threads: int = Field(default=1, ge=1)
     batch_size: int = Field(default=8, ge=1)
+    feature_store: float = Field(default=0, ge=0, allow_inf_nan=False)
     backbones: dict[Identifier, BackboneParams]
     sources: dict[Identifier, SourceParams]
     datasets: dict[Identifier, DatasetParams]

@@ -7,16 +7,16 @@ picture; a few-shot configuration has a model for each category.
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 
-from zsad.clip.backbone import Clip, ImageFeatures, encode_images
+from zsad.clip.backbone import Clip, ImageFeatures
 from zsad.clip.device import choose_device
 from zsad.clip.inputs import iterate_images
 from zsad.common.errors import UserError
-from zsad.common.progress import progress
 from zsad.common.seeding import seed_everything
 from zsad.config.params import Params
 from zsad.datasets.class_names import FOLDER
@@ -24,7 +24,10 @@ from zsad.datasets.manifest import Manifest, Row
 from zsad.inference.stored import PredictionInfo, PredictionWriter
 from zsad.learners.base import Learner
 from zsad.training import checkpoint
+from zsad.training.feature_store import FeatureStore, shared_stores
+from zsad.training.passes import Pass
 from zsad.training.record import Record
+from zsad.training.stored_features import feature_batches
 
 Models = Mapping[int, Mapping[str, Learner]]  # by seed and category ("" serves any), all on the same towers
 
@@ -94,19 +97,20 @@ def predict_seeds(
             own = load_seeds(record, params, naming, first.clip) if first.adapts_to_name else models
             inner = PredictionWriter(writer.folder / FOLDER / naming, info)
             tasks.append(Task(own, other, stack.enter_context(inner)))
-        write_batches(tasks, params.batch_size, params.precision)
+        write_batches(tasks, params.batch_size, params.precision, shared_stores(params))
 
 
-def write_batches(tasks: Sequence[Task], size: int, precision: str) -> None:
+def write_batches(tasks: Sequence[Task], size: int, precision: str, stores: Sequence[FeatureStore] = ()) -> None:
     """Predictions of the test split, `size` pictures at a time; that changes no score.
 
-    The tasks differ in nothing that the image tower sees.
+    The tasks differ in nothing that the image tower sees. What it gives is taken from `stores`, or left there.
     """
     first, manifest, info = _any_of(tasks[0].models), tasks[0].manifest, tasks[0].writer.info
     paths = [manifest.root / row.path for row in manifest.test]
-    batches = iterate_images(paths, first.clip.image_size, size, resize_first=info.protocol == "paper")
-    for where, images in progress(batches, -(-len(paths) // size), f"{info.learner} on {manifest.dataset}"):
-        features = encode_images(first.clip, images, first.spec, precision)
+    resize_first, hashes = info.protocol == "paper", [row.pixel_hash for row in manifest.test]
+    one = Pass(first.clip, first.spec, precision, size, resize_first, manifest.dataset, hashes)
+    batches = partial(iterate_images, paths, first.clip.image_size, size, resize_first)
+    for where, features in feature_batches(stores, one, batches, f"{info.learner} on {manifest.dataset}"):
         for task in tasks:
             rows = task.manifest.test[where.start : where.stop]
             for seed, by_category in task.models.items():

@@ -16,12 +16,16 @@ from zsad.evaluation.results import CELLS
 from zsad.inference.ensemble import ENSEMBLES
 from zsad.inference.stored import PREDICTIONS
 from zsad.tracking.journal import JOURNAL_DIR
+from zsad.training.feature_store import FEATURES
 from zsad.training.record import CHECKPOINTS, SCRATCH
 
 
-def leftovers(params: Params) -> list[Path]:
-    """Files and folders of removed backbones, datasets, sources, configurations and ensembles, sorted."""
-    return sorted(_found(params))
+def leftovers(params: Params, features: bool = False) -> list[Path]:
+    """Files and folders of removed backbones, datasets, sources, configurations and ensembles, sorted.
+
+    features: and all frozen features that cells share, which are computed again when they are needed.
+    """
+    return sorted([*_found(params), *([FEATURES] if features and FEATURES.is_dir() else [])])
 
 
 def remove(found: Collection[Path]) -> None:

@@ -2,12 +2,13 @@
 
 The image tower is frozen, so it runs once per picture, or once per view where a method augments: a fixed pool of random
 views of each picture stands in for fresh ones, and each epoch draws one of them. The features wait on disk
-(`stored_features`).
+(`stored_features`), in a store that other cells share or in a folder of this cell's own.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,16 +17,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from zsad.clip.backbone import Clip, FeatureSpec, encode_images
+from zsad.clip.backbone import Clip, FeatureSpec
 from zsad.clip.inputs import iterate_images, to_input
-from zsad.common.progress import progress
 from zsad.common.seeding import derive_seed
 from zsad.datasets.images import WORKERS, in_threads, read_image
 from zsad.datasets.manifest import Manifest, Row
 from zsad.datasets.masks import read_mask, resize_mask_paper
 from zsad.learners.base import Batch, Sample
+from zsad.training.feature_store import FeatureStore
+from zsad.training.passes import Batches, Pass
 from zsad.training.references import ByCategory, References
-from zsad.training.stored_features import StoredFeatures
+from zsad.training.stored_features import StoredFeatures, stored_features
 
 View = Callable[[Sample, Sequence[Callable[[], Sample]], np.random.Generator], Sample]  # Learner.view
 
@@ -35,7 +37,10 @@ class SourceData:
 
     Entries: the pictures in the manifest's order, each in `views` random views made by `view` (0: only as it is).
     references: pools of normal pictures, by category; batches bring one for each picture (None: they bring none).
+    directory: for features that `stores` has no room for; viewed: what decides how views look.
     """
+
+    features: StoredFeatures
 
     def __init__(
         self,
@@ -45,7 +50,10 @@ class SourceData:
         views: int = 0,
         view: View | None = None,
         references: ByCategory | None = None,
+        stores: Sequence[FeatureStore] = (),
+        viewed: object = None,
     ) -> None:
+        self.name = manifest.dataset
         self.rows = manifest.trainable
         self.root = manifest.root
         self.clip = clip
@@ -53,8 +61,9 @@ class SourceData:
         self.per_picture = max(1, views)
         side = clip.image_size
         entries = len(self.rows) * self.per_picture
-        self.features = StoredFeatures(directory, entries)
-        self.references = References(manifest.root, references, clip, directory / "references") if references else None
+        self.stores = [*stores, FeatureStore(directory)]
+        self.viewed = viewed
+        self.references = References(manifest.root, references) if references else None
         self.labels = np.repeat([row.label for row in self.rows], self.per_picture)
         self.masks = np.zeros((entries, (side * side + 7) // 8), np.uint8)  # one bit a pixel
         if self.view is None:
@@ -76,18 +85,26 @@ class SourceData:
 
     def encode(self, spec: FeatureSpec, batch: int, precision: str, resize_first: bool) -> None:
         """Run the frozen image tower once over all entries and keep what `spec` names, on disk."""
-        if self.view is None:
-            paths = [self.root / row.path for row in self.rows]
-            batches: Iterator[tuple[range, np.ndarray]]
-            batches = iterate_images(paths, self.clip.image_size, batch, resize_first)
-        else:
-            batches = self._views(self.view, batch)
-        for where, images in progress(batches, -(-len(self.labels) // batch), "encoding the source"):
-            self.features.put(where, encode_images(self.clip, images, spec, precision))
+        hashes = [row.pixel_hash for row in self.rows]
+        one = Pass(self.clip, spec, precision, batch, resize_first, self.name, hashes)
+        beside = {"masks": self.masks, "labels": self.labels} if self.view else {}
+        if self.view:
+            one = replace(one, views=self.per_picture, viewed=self.viewed)
+        kept = stored_features(self.stores, one, partial(self._batches, one), "encoding the source", beside)
+        assert kept is not None  # the last of the stores has no budget
+        self.features = kept
+        if beside:
+            self.masks, self.labels = (self.features.beside[name].array for name in beside)
         if self.references:
-            self.references.encode(spec, batch, precision, resize_first)
+            self.references.encode(self.stores, one)
 
-    def _views(self, view: View, batch: int) -> Iterator[tuple[range, np.ndarray]]:
+    def _batches(self, one: Pass) -> Batches:
+        if self.view is not None:
+            return self._views(self.view, one.batch)
+        paths = [self.root / row.path for row in self.rows]
+        return iterate_images(paths, self.clip.image_size, one.batch, one.resize_first)
+
+    def _views(self, view: View, batch: int) -> Batches:
         """Batches of views as CLIP input, made in threads one batch ahead; masks and labels are kept on the way."""
         pending: deque[tuple[range, list[Future[np.ndarray]]]] = deque()
         entries = range(len(self.labels))
@@ -131,7 +148,7 @@ class SourceData:
             masks=torch.from_numpy(bits).to(device).float(),
             labels=torch.from_numpy(self.labels[pick]).to(device),
             names=[row.prompt_name for row in rows],
-            references=self.references.draw(rows) if self.references else None,
+            references=self.references.draw(rows, device) if self.references else None,
         )
 
 

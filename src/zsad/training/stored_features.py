@@ -1,47 +1,94 @@
-"""Frozen features on disk: computed once, memory-mapped, read back by picture.
+"""Frozen features of a set of pictures, which went through the image tower once, in this process or in another.
 
-ViT-L at 518 px: 4.2 MB an image for patches, 5.6 MB for each block that is read; so memory does not grow.
+ViT-L at 518 px: 4.2 MB an image for patches, 5.6 MB for each block that is read. So they lie on disk, memory-mapped,
+and memory does not grow.
 """
 
-import math
-import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 import torch
 
 from zsad.clip.backbone import ImageFeatures
-from zsad.common.io import full_disk_named
+from zsad.common.progress import log, progress
+from zsad.training.feature_store import FeatureStore, Kept, Kind
+from zsad.training.passes import Batches, Pass
 
 
+@dataclass(frozen=True)
 class StoredFeatures:
-    """Features of `count` pictures by name, float32 files in `directory`."""
+    """Features by name, float32 [entries, ...], and what lies `beside` them, as arrays of files."""
 
-    def __init__(self, directory: Path, count: int) -> None:
-        self.directory = directory
-        self.count = count
-        self.arrays: dict[str, np.ndarray] = {}
-        self.precision = "fp32"
-
-    def put(self, where: range, features: ImageFeatures) -> None:
-        """Keep what the tower gave for these pictures."""
-        self.precision = features.precision
-        for name, tensor in features.tensors.items():
-            values = tensor.cpu().numpy()
-            if name not in self.arrays:
-                self.arrays[name] = self._file(name, values.shape[1:])
-            self.arrays[name][where.start : where.stop] = values
-
-    def _file(self, name: str, shape: Sequence[int]) -> np.ndarray:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        path, whole = self.directory / f"{name}.f32", (self.count, *shape)
-        with full_disk_named(path), path.open("wb") as file:  # a sparse file on a full disk would be a bus error
-            os.posix_fallocate(file.fileno(), 0, 4 * math.prod(whole))
-        return np.memmap(path, dtype=np.float32, mode="r+", shape=whole)
+    kept: Mapping[str, Kept]
+    precision: str
+    beside: Mapping[str, Kept] = field(default_factory=dict)
 
     def get(self, entries: Sequence[int], device: torch.device) -> ImageFeatures:
-        """Those of some pictures, on the device."""
+        """Those of some entries, on the device."""
         pick = list(entries)
-        tensors = {name: torch.from_numpy(array[pick]).to(device) for name, array in self.arrays.items()}
+        tensors = {name: torch.from_numpy(np.asarray(one.array[pick])).to(device) for name, one in self.kept.items()}
         return ImageFeatures(tensors, self.precision)
+
+
+def stored_features(
+    stores: Sequence[FeatureStore],
+    one: Pass,
+    batches: Callable[[], Batches],
+    label: str,
+    beside: Mapping[str, np.ndarray] = MappingProxyType({}),
+) -> StoredFeatures | None:
+    """The features of a pass from the first store that has them or has room for them; None where none has.
+
+    beside: arrays by name that are stored as well, which making the batches fills.
+    """
+    for store in stores:
+        wanted = [*(stream.file for stream in one.streams), *beside]
+        found = store.find(one.folder, wanted)
+        if len(found) == len(wanted):
+            log(f"{one.name}: frozen features are in {store.root / one.folder}")
+        else:
+            with store.alone(one.folder):
+                found |= _computed(store, one.shared, batches, label, beside)
+        if found.keys() >= set(wanted):
+            kept = {stream.name: found[stream.file] for stream in one.streams}
+            return StoredFeatures(kept, one.precision, {name: found[name] for name in beside})
+    return None
+
+
+def _computed(
+    store: FeatureStore, one: Pass, batches: Callable[[], Batches], label: str, beside: Mapping[str, np.ndarray]
+) -> dict[str, Kept]:
+    """All files of a pass; those of them that were there before where the store has no room for the others."""
+    kinds: dict[str, Kind] = {name: (array.dtype, array.shape) for name, array in beside.items()}
+    kinds |= {stream.file: (np.dtype(np.float32), (one.count, *stream.shape)) for stream in one.streams}
+    found = store.find(one.folder, kinds)  # perhaps another process was just computing them
+    missing = {file: kind for file, kind in kinds.items() if file not in found}
+    if not missing:
+        return found
+    with store.write(one.folder, missing) as begun:
+        if begun is None:
+            log(f"{one.name}: {store.root} has no room for the frozen features, which are not kept")
+            return found
+        for where, features in one.encoded(batches(), label):
+            for stream in one.streams:
+                if stream.file in begun:
+                    begun[stream.file].array[where.start : where.stop] = features.tensors[stream.name].cpu().numpy()
+        for name in beside.keys() & begun.keys():
+            begun[name].array[:] = beside[name]
+    return found | begun
+
+
+def feature_batches(
+    stores: Sequence[FeatureStore], one: Pass, batches: Callable[[], Batches], label: str
+) -> Iterator[tuple[range, ImageFeatures]]:
+    """Batch after batch of a pass: from a store, or, where none has room, as they come from the tower."""
+    kept = stored_features(stores, one, batches, label)
+    if kept is None:
+        yield from one.encoded(batches(), label)
+        return
+    starts = range(0, one.count, one.batch)
+    for start in progress(starts, len(starts), label):
+        where = range(start, min(start + one.batch, one.count))
+        yield where, kept.get(where, one.clip.device)

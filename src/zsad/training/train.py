@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from zsad.common.code_digest import digest
 from zsad.common.errors import UserError
 from zsad.common.progress import log
 from zsad.common.seeding import derive_seed, seed_everything
@@ -18,6 +19,7 @@ from zsad.datasets.manifest import Manifest, load_manifest
 from zsad.learners.base import Learner
 from zsad.learners.lookup import check_settings, learner_class
 from zsad.training.cell import Cell, Report, only_one, scratch_of
+from zsad.training.feature_store import shared_stores
 from zsad.training.features import SourceData
 from zsad.training.loop import Trainer
 from zsad.training.official.reuse import copy_imported
@@ -81,7 +83,15 @@ def _trainer(
 ) -> Trainer:
     """The source with its frozen features, ready to train on; `beside`: normal pictures to compare with."""
     params, configuration = setup.params, setup.configuration
-    data = SourceData(manifest, setup.clip, scratch / "features", example.views, example.view, beside)
+    views = (example.views, example.view)
+    own, stores, viewed = scratch / "features", shared_stores(params), _decides_views(setup, manifest)
+    data = SourceData(manifest, setup.clip, own, *views, beside, stores, viewed)
     resize_first = configuration.protocol == "paper"
     data.encode(example.training_spec, params.batch_size, params.precision, resize_first)
     return Trainer(data, scratch, params.deterministic, report, configuration.where)
+
+
+def _decides_views(setup: Setup, manifest: Manifest) -> list[object]:
+    """Beside the pictures: masks, the method, and any of its settings."""
+    code = digest("zsad.training.features", f"zsad.learners.{setup.configuration.method}", apart=["zsad.config"])
+    return [manifest.hash, code, setup.settings.model_dump(mode="json")]

@@ -65,3 +65,11 @@ def test_they_are_deleted_and_nothing_else(capsys: pytest.CaptureFixture[str]) -
     capsys.readouterr()
     assert main(["leftovers"]) == 0
     assert "nothing is left of keys that params.yaml does not have" in capsys.readouterr().out
+
+
+def test_frozen_features_go_on_request(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("data/features/demo_texture_00").mkdir(parents=True)
+    assert main(["leftovers", "--features", "--remove"]) == 0
+    assert "data/features" in capsys.readouterr().out.splitlines()
+    assert not Path("data/features").exists()
+    assert all(Path(name).is_file() for name in MINE)

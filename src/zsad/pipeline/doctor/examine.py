@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from zsad.common.errors import UserError
 from zsad.config.params import PARAMS_FILE, Params, load_params
+from zsad.pipeline.doctor.features import check_features
 from zsad.pipeline.doctor.finding import Finding
 from zsad.pipeline.doctor.frozen_clips import check_frozen_clips
 from zsad.pipeline.doctor.machine import check_machine
@@ -34,6 +35,7 @@ def examine(online: bool = False) -> Iterator[Finding]:
         yield Finding(f"{PARAMS_FILE}", "missing", str(error), f"correct {PARAMS_FILE}")
     yield from check_machine(params)
     if params is not None:
+        yield check_features(params)
         yield from _needed_by(params)
     yield check_records()
     yield check_git()

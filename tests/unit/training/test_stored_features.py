@@ -1,0 +1,150 @@
+"""Training and predictions from features in the store end in the same bytes as without one."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.helpers.workplace import params as small_params
+from tests.helpers.workplace import workplace as prepared
+from zsad.clip import backbone as towers
+from zsad.clip.backbone import FeatureSpec
+from zsad.config.params import Params
+from zsad.config.schema import DatasetParams
+from zsad.datasets.manifest import load_manifest, write_manifest
+from zsad.inference.predict import predict
+from zsad.training import passes
+from zsad.training.feature_store import FEATURES, FeatureStore
+from zsad.training.passes import Pass
+from zsad.training.stored_features import feature_batches, stored_features
+from zsad.training.train import train
+
+COUNT = 6
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, backbone: Any) -> Iterator[Path]:
+    with prepared(tmp_path, backbone(family="other"), COUNT):
+        source = load_manifest("source")
+        rows = tuple(replace(row, pixel_hash=f"target {row.pixel_hash}") for row in source.rows)
+        write_manifest(replace(source, dataset="target", rows=rows))
+        yield tmp_path
+
+
+@pytest.fixture
+def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of the batches that went through the image tower."""
+    sizes: list[int] = []
+
+    def encode(clip: Any, images: np.ndarray, spec: FeatureSpec, precision: str) -> Any:
+        sizes.append(len(images))
+        return towers.encode_images(clip, images, spec, precision)
+
+    monkeypatch.setattr(passes, "encode_images", encode)
+    return sizes
+
+
+def configured(method: str, gib: float) -> Params:
+    params = small_params(method, 48, "cpu", 1)
+    datasets = {**params.datasets, "target": DatasetParams(path="pictures", source="source")}
+    return params.model_copy(update={"feature_store": gib, "batch_size": 4, "datasets": datasets})
+
+
+def run(params: Params) -> dict[str, bytes]:
+    """Train and predict; every file of both."""
+    train(params, "mine", "source", lambda event, **fields: None)
+    predict(params, "mine", "target")
+    folders = Path("data/checkpoints"), Path("data/predictions")
+    return {str(path): path.read_bytes() for folder in folders for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("method", "first"),
+    [
+        ("clip_zero", [4, 2]),
+        ("bayes_pfl", [4, 2, 4, 2]),  # training reads a view of each picture
+        ("adapt_clip", [4, 2, 1, 4, 2]),  # and one normal picture to compare with
+    ],
+)
+def test_same_bytes_from_the_store(workplace: Path, encoded: list[int], method: str, first: list[int]) -> None:
+    without = run(configured(method, 0))
+    assert not FEATURES.exists()
+    encoded.clear()
+    assert run(configured(method, 1)) == without
+    assert encoded == first
+    encoded.clear()
+    assert run(configured(method, 1)) == without
+    assert encoded == []
+    assert not list(FEATURES.glob("*/.*.part"))
+
+
+def test_another_learner_of_the_same_streams_runs_no_tower(workplace: Path, encoded: list[int]) -> None:
+    """clip_zero reads the class token in another form, and both forms are kept."""
+    run(configured("clip_zero", 1))
+    assert {path.stem for path in FEATURES.glob("target_*/*.npy")} == {"cls_alone", "cls_post_alone", "patches_vv1"}
+    encoded.clear()
+    run(configured("anomalyclip", 1))
+    assert encoded == [4, 2]  # the source, to train on
+    run(configured("faprompt", 1))
+    assert encoded == [4, 2]
+
+
+def test_a_budget_that_does_not_hold_them_changes_no_byte(workplace: Path, encoded: list[int]) -> None:
+    without = run(configured("anomalyclip", 0))
+    encoded.clear()
+    assert run(configured("anomalyclip", 1e-6)) == without
+    assert encoded == [4, 2, 4, 2]
+    assert not list(FEATURES.glob("*/*"))
+
+
+def test_what_decides_bits_is_in_the_name_of_the_folder(clip: Any) -> None:
+    one = Pass(clip, FeatureSpec(cls=True), "fp32", 8, False, "parts", ["a", "b"])
+    others = [
+        replace(one, precision="bf16"),
+        replace(one, batch=4),
+        replace(one, resize_first=True),
+        replace(one, pictures=["b", "a"]),
+        replace(one, views=2),
+        replace(one, viewed="x"),
+        replace(one, spec=FeatureSpec(bgr=True)),
+        replace(one, clip=replace(clip, sha256="other")),
+        replace(one, clip=replace(clip, activation="gelu")),
+        replace(
+            one, clip=replace(clip, image=replace(clip.image, positional_embedding=clip.image.positional_embedding + 1))
+        ),
+    ]
+    assert len({other.folder for other in [one, *others]}) == 1 + len(others)
+    assert replace(one, spec=FeatureSpec(vv_start=1, layers=(2,))).folder == one.folder
+    assert one.folder.startswith("parts_")
+
+
+def test_two_that_want_the_same_at_once_compute_it_once(tmp_path: Path, clip: Any, pictures: Any) -> None:
+    one = Pass(clip, FeatureSpec(cls=True), "fp32", 6, False, "parts", [str(i) for i in range(12)])
+    started, taken = threading.Event(), []
+
+    def batches() -> Iterator[tuple[range, np.ndarray]]:
+        taken.append(threading.current_thread().name)
+        started.set()
+        waiting.join(0.5)  # the other one comes to the door meanwhile
+        for start in (0, 6):
+            yield range(start, start + 6), pictures[start : start + 6].numpy()
+
+    def second() -> None:
+        assert started.wait(30)
+        found.append(stored_features([FeatureStore(tmp_path)], one, batches, "second"))
+
+    found: list[Any] = []
+    waiting = threading.Thread(target=second, name="second")
+    waiting.start()
+    streamed = list(feature_batches([FeatureStore(tmp_path)], one, batches, "first"))
+    waiting.join(30)
+    assert taken == [threading.main_thread().name]
+    assert [where for where, _ in streamed] == [range(6), range(6, 12)]
+    assert found[0].get(range(12), clip.device).cls.tolist() == [
+        *streamed[0][1].cls.tolist(),
+        *streamed[1][1].cls.tolist(),
+    ]
