@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from zsad.clip.released import Released, read_released
+from zsad.clip.released import Released, architecture, read_released
 from zsad.common.errors import UserError
 from zsad.common.io import atomic_directory, file_sha256, read_json, write_json
 from zsad.config.schema import BackboneParams
@@ -49,6 +49,16 @@ def find(identity: dict[str, Any], base: Path = WEIGHTS) -> Path:
         f"{base}: the checkpoint needs {identity['name']} ({identity['pretrained']}), which is not there;"
         " name it under `backbones` in params.yaml and run `dvc repro weights`"
     )
+
+
+def model_config(params: BackboneParams) -> dict[str, Any]:
+    """The architecture in open_clip's words (`model_cfg`), known before its weights are there."""
+    if params.name != EMBEDDED:
+        return architecture(params)
+    from zsad.clip.embedded import loader as embedded
+
+    config: dict[str, Any] = embedded.config()["model_cfg"]
+    return config
 
 
 def _embedded() -> Released:
