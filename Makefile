@@ -24,8 +24,10 @@ unit: .venv/ready         ## unit tests alone
 slow: .venv/ready         ## every learner once at ViT-L/14, 518 px, random weights: 17 minutes on two cores, some GB of memory and disk
 	pytest tests/slow/vit_l.py tests/slow/export.py
 
-gpu: .venv/ready          ## every learner on a CUDA GPU against the CPU, on the embedded CLIP
+gpu: .venv/ready          ## on a CUDA GPU: every learner against the CPU, the demo and its gate, times at ViT-L/14 and 518 px
 	pytest tests/gpu/cuda.py
+	python -m tests.gpu.measure demo
+	python -m tests.gpu.measure timings
 
 processors: .venv/ready  ## the same bits under two emulated processors; wants Debian's qemu-user, and 20 minutes
 	pytest tests/emulated/processors.py

@@ -66,7 +66,7 @@ def _compare(arguments: argparse.Namespace) -> None:
 def _report(arguments: argparse.Namespace) -> None:
     params = stage_params()
     from zsad.evaluation.report.page import Measured, write_report
-    from zsad.pipeline.cost import prediction_cost, training_cost
+    from zsad.pipeline.cost.measured import prediction_cost, training_cost
     from zsad.tracking.journal import lineage
 
     write_report(params, arguments.out, Measured(training_cost(params), prediction_cost(params), lineage()))

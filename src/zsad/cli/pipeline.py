@@ -1,4 +1,4 @@
-"""`zsad repro`, `code`, `backbones`, `leftovers`: the pipeline as a whole; `doctor`, `bench`: this machine."""
+"""`zsad repro`, `code`, `backbones`, `leftovers`, `cost`: the pipeline as a whole; `doctor`, `bench`: this machine."""
 
 import argparse
 import json
@@ -21,6 +21,12 @@ def add_commands(commands: Commands) -> None:
     )
     leftovers.add_argument("--features", action="store_true", help="and the frozen features that cells share")
     leftovers.add_argument("--remove", action="store_true", help="delete them, training journals included")
+    cost = add_command(
+        commands, "cost", _cost, "work, time, memory and disk of params.yaml, counted before anything runs"
+    )
+    cost.add_argument("keys", nargs="*", metavar="KEY", help="configurations of params.yaml (default: all)")
+    cost.add_argument("--tflops", type=float, metavar="N", help="10¹² operations a second (default: measured here)")
+    cost.add_argument("--json", type=Path, metavar="FILE", help="write the cells there as well")
     doctor = add_command(commands, "doctor", _doctor, "what is missing on this machine, and the command that mends it")
     doctor.add_argument("--json", action="store_true", help="as JSON")
     doctor.add_argument("--online", action="store_true", help="also ask DVC's remote whether it answers")
@@ -82,6 +88,24 @@ def _doctor(arguments: argparse.Namespace) -> int:
     else:
         print_table([finding.row for finding in found])
     return UserError.exit_code if any(finding.level == "missing" for finding in found) else 0
+
+
+def _cost(arguments: argparse.Namespace) -> None:
+    from zsad.common.errors import UserError
+
+    if arguments.tflops is not None and not arguments.tflops > 0:
+        raise UserError(f"--tflops {arguments.tflops}: more than 0")
+    params = stage_params()
+    from zsad.common.io import write_json
+    from zsad.pipeline.cost.expected import expected
+    from zsad.pipeline.cost.pace import given, measured
+
+    first = params.configuration((arguments.keys or params.configurations)[0])
+    pace = given(arguments.tflops) if arguments.tflops else measured(params, first.backbone_key)
+    found = expected(params, arguments.keys, pace)
+    if arguments.json:
+        write_json(arguments.json, found.as_dict())
+    print(found.markdown)
 
 
 def _bench(arguments: argparse.Namespace) -> None:

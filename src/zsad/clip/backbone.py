@@ -3,6 +3,7 @@
 Shapes: B batch, S image side in pixels, N = g·g patches, C vision width, D joint width.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from zsad.common.errors import UserError
 from zsad.common.io import read_json
 
 Activation = Literal["gelu", "quickgelu"]
+OPENAI_SCALE = 100.0  # `logit_scale` of OpenAI's weights
 PositionResize = Literal["bilinear", "bicubic", "bicubic_antialias"]
 
 
@@ -131,17 +133,54 @@ def load_clip(
     OpenAI weights run with the activation the learner's official code used; any other weights with the one they were
     pretrained with. open_clip only warns when the two differ, so the resolved choice is asserted on the built modules.
     """
-    from open_clip.model import CLIP
     from safetensors.torch import load_file
 
     identity = read_json(directory / "backbone.json")
-    config = dict(read_json(directory / "open_clip_config.json")["model_cfg"])
+    config = read_json(directory / "open_clip_config.json")["model_cfg"]
     activation: Activation = openai_activation if identity["family"] == "openai" else identity["activation"]
-    config["quick_gelu"] = activation == "quickgelu"
-    with torch.device("meta"):
-        model = CLIP(**config)
+    model = _without_values(config, activation)
     state = load_file(directory / "open_clip_model.safetensors")
     model.load_state_dict({k: v.float() for k, v in state.items()}, strict=True, assign=True)
+    return _towers(model, identity, image_size, activation, position_resize, device)
+
+
+def untrained_clip(
+    config: dict[str, Any],
+    name: str,
+    image_size: int,
+    activation: Activation,
+    position_resize: PositionResize,
+    device: torch.device,
+) -> Clip:
+    """Towers of an architecture (`model_cfg` of open_clip) with random weights; on the device `meta` with none at all.
+
+    To count and to time what they cost.
+    """
+    model = _without_values(config, activation)
+    if device.type != "meta":
+        model = model.to_empty(device=device)
+        for parameter in model.parameters():
+            nn.init.normal_(parameter, std=0.02)
+        nn.init.constant_(model.logit_scale, math.log(OPENAI_SCALE))
+    return _towers(model, {"name": name, "sha256": ""}, image_size, activation, position_resize, device)
+
+
+def _without_values(config: dict[str, Any], activation: Activation) -> Any:
+    """open_clip's model: its modules and the shapes of its parameters."""
+    from open_clip.model import CLIP
+
+    with torch.device("meta"):
+        return CLIP(**{**config, "quick_gelu": activation == "quickgelu"})
+
+
+def _towers(
+    model: Any,
+    identity: dict[str, Any],
+    image_size: int,
+    activation: Activation,
+    position_resize: PositionResize,
+    device: torch.device,
+) -> Clip:
     del model.attn_mask  # a buffer without storage here; the text tower masks by itself
     _refuse_unsupported(model, identity["name"])
     model = model.to(device).eval().requires_grad_(False)
@@ -154,7 +193,7 @@ def load_clip(
         projection=model.text_projection,
     )
     patch_size = image_size // image.grid
-    scale = float(model.logit_scale.exp())
+    scale = float(model.logit_scale.exp()) if device.type != "meta" else OPENAI_SCALE
     return Clip(image, text, scale, identity["sha256"], image_size, patch_size, activation, device)
 
 

@@ -37,13 +37,7 @@ def read_released(params: BackboneParams, policy: Policy = PATIENT) -> Released:
     """Architecture from open_clip's list; weights by its tag `pretrained`, or from the file that it names."""
     import open_clip
 
-    config = open_clip.get_model_config(params.name)
-    why = ["no such architecture in open_clip"] if config is None else obstacles(config)
-    if why:
-        raise UserError(
-            f"params.yaml: backbones: {params.name!r} is not a CLIP that learners can read ({'; '.join(why)});"
-            " choose a plain one, such as ViT-B-16 or ViT-L-14-336; docs/backbones.md lists them"
-        )
+    config = architecture(params)
     tag = open_clip.get_pretrained_cfg(params.name, params.pretrained) or {}
     if tuple(tag.get("mean", MEAN)) != MEAN:
         raise UserError(
@@ -56,6 +50,20 @@ def read_released(params: BackboneParams, policy: Policy = PATIENT) -> Released:
     quick_gelu = tag.get("quick_gelu", config.get("quick_gelu", False))
     wanted = {"model_cfg": {**config, "quick_gelu": quick_gelu}}
     return Released(wanted, _into(params, file), by_openai=params.pretrained == OPENAI)
+
+
+def architecture(params: BackboneParams) -> dict[str, Any]:
+    """open_clip's `model_cfg` of this name; UserError where there is none, or one that learners cannot read."""
+    import open_clip
+
+    config: dict[str, Any] | None = open_clip.get_model_config(params.name)
+    why = ["no such architecture in open_clip"] if config is None else obstacles(config)
+    if config is None or why:
+        raise UserError(
+            f"params.yaml: backbones: {params.name!r} is not a CLIP that learners can read ({'; '.join(why)});"
+            " choose a plain one, such as ViT-B-16 or ViT-L-14-336; docs/backbones.md lists them"
+        )
+    return config
 
 
 def _of_path(params: BackboneParams) -> Path:

@@ -172,7 +172,8 @@ class TextTower:
                     f"prompt {text!r}: longer than the {len(row)} tokens that the text tower takes; shorten it"
                 )
         eot = torch.tensor([len(row) - 1 for row in rows], device=self.token_embedding.device)
-        padded = [row + [0] * (int(eot.max()) + 1 - len(row)) for row in rows]
+        longest = max(map(len, rows))
+        padded = [row + [0] * (longest - len(row)) for row in rows]
         return torch.stack([self.embed(row) for row in padded]), eot
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from zsad.clip.released import Released, read_released
+from zsad.clip.released import Released, architecture, read_released
 from zsad.common.errors import UserError
 from zsad.common.io import atomic_directory, file_sha256, read_json, write_json
 from zsad.config.schema import BackboneParams
@@ -59,6 +59,16 @@ def find(identity: dict[str, Any], base: Path = WEIGHTS) -> Path:
 def _holds(directory: Path, identity: dict[str, Any]) -> bool:
     path = directory / "backbone.json"
     return path.is_file() and bool(read_json(path)["sha256"] == identity["sha256"])
+
+
+def model_config(params: BackboneParams) -> dict[str, Any]:
+    """The architecture in open_clip's words (`model_cfg`), known before its weights are there."""
+    if params.name != EMBEDDED:
+        return architecture(params)
+    from zsad.clip.embedded import loader as embedded
+
+    config: dict[str, Any] = embedded.config()["model_cfg"]
+    return config
 
 
 def _embedded() -> Released:

@@ -69,8 +69,9 @@ class AnomalyClip(Learner):
         prompts = []
         for context, words_TC in zip((self.ctx_pos, self.ctx_neg), self._words, strict=True):
             prompts.append(torch.cat([words_TC[:1], context[0, 0], words_TC[1:]]))
-        eot = torch.tensor([len(prompt) - 1 for prompt in prompts], device=self.ctx_pos.device)
-        padded = [F.pad(prompt, (0, 0, 0, int(eot.max()) + 1 - len(prompt))) for prompt in prompts]
+        lengths = [len(prompt) for prompt in prompts]
+        eot = torch.tensor(lengths, device=self.ctx_pos.device) - 1
+        padded = [F.pad(prompt, (0, 0, 0, max(lengths) - len(prompt))) for prompt in prompts]
         normal, anomalous = F.normalize(self.clip.text.encode(torch.stack(padded), eot, deep), dim=-1)
         return normal[None], anomalous[None]
 

@@ -19,7 +19,7 @@ def params(tmp_path: Path) -> Path:
     return tmp_path / "params.yaml"
 
 
-@pytest.mark.parametrize("profile", ["paper", "folder"])
+@pytest.mark.parametrize("profile", ["paper", "folder", "real"])
 def test_shipped_profiles_apply_and_every_setting_is_known(params: Path, profile: str) -> None:
     apply_profile(ROOT / "profiles" / f"{profile}.yaml", [], params)
     check_settings(load_params(params))

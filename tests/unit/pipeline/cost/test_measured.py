@@ -7,7 +7,7 @@ import pytest
 
 from tests.helpers.report_cases import make_cell, make_params
 from zsad.config.schema import FewShotFormParams
-from zsad.pipeline.cost import prediction_cost, training_cost
+from zsad.pipeline.cost.measured import prediction_cost, training_cost
 from zsad.tracking.journal import Journal, journal_path
 
 
