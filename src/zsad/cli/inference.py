@@ -60,7 +60,7 @@ def _add_people(group: Any) -> None:
     group.add_argument("--batch-size", type=int, metavar="N", help="pictures at once through the model (8)")
     group.add_argument("--workers", type=int, metavar="N", help="threads that decode and write (one a core, 8 at most)")
     group.add_argument("--device", metavar="D", help="auto, cpu or cuda (auto)")
-    group.add_argument("--precision", metavar="P", help="of the frozen towers: fp32, bf16, or on a GPU fp16 (fp32)")
+    group.add_argument("--precision", metavar="P", help="of the image tower: fp32, bf16, or on a GPU fp16 (fp32)")
 
 
 def _combine(arguments: argparse.Namespace) -> None:

@@ -57,7 +57,7 @@ class Predictor:
     prompt_name: for learners whose prompts hold a class name; default: the category's own, else "object".
     learners: by category ("" serves any); prompt_names: class name of each category, where the checkpoint knows it.
     checkpoint_sha256: of the file they come from, to which a calibration belongs.
-    precision: what the frozen towers compute in (docs/speed.md).
+    precision: what the frozen image tower computes in (docs/speed.md).
     """
 
     def __init__(

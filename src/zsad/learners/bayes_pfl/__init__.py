@@ -261,7 +261,7 @@ class BayesPfl(MosaicLearner):
         for index in range(len(self.layers)):
             logits = enlarge(self.patch_logits(features, text_N2PD, index), self.map_grid)
             anomalous = anomalous + logits.sigmoid().mean(1)
-            normal = normal + (-logits).sigmoid().mean(1)
+            normal = normal + logits.neg_().sigmoid_().mean(1)  # in place: every pair has a map at full size
         tiny = torch.finfo(normal.dtype).tiny
         return anomalous.clamp_min(tiny).log() - normal.clamp_min(tiny).log()
 
