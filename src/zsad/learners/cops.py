@@ -80,9 +80,8 @@ class Extractor(nn.Module):
         super().__init__()
         self.attn = nn.MultiheadAttention(width, max(1, width // 64), batch_first=True)
         self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.mlp = nn.Sequential(
-            OrderedDict(c_fc=nn.Linear(width, width), gelu=QuickGELU(), c_proj=nn.Linear(width, width))
-        )
+        steps = (nn.Linear(width, width), QuickGELU(), nn.Linear(width, width))
+        self.mlp = nn.Sequential(OrderedDict(zip(("c_fc", "gelu", "c_proj"), steps, strict=True)))
 
     def forward(self, queries_MD: Tensor, patches_BND: Tensor) -> Tensor:
         """Prototypes [B, M, D]."""
@@ -191,9 +190,8 @@ class Cops(Learner):
         prefix = self.clip.text.prefix(state_tokens, self.prefix().repeat(B))
         class_tokens = klass[None, :, None] + bias_BRD[:, None, :, None]  # [B, 2, R, 2, C]
         last = torch.cat([class_tokens, self._end_2C.expand(B, 2, R, -1, -1)], dim=3).flatten(0, 2)
-        features = self.clip.text.encode(last, past=prefix.repeat(each=R))
-        features = F.normalize(features, dim=-1).unflatten(0, (B, 2, R)).mean(2)
-        normal, anomalous = F.normalize(features, dim=-1).unbind(1)
+        features = F.normalize(self.clip.text.encode(last, past=prefix.repeat(each=R)), dim=-1)
+        normal, anomalous = F.normalize(features.unflatten(0, (B, 2, R)).mean(2), dim=-1).unbind(1)
         return normal, anomalous
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
