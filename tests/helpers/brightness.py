@@ -32,7 +32,7 @@ class Brightness:
 
     def __init__(self, calibration: Calibration | None = None, seconds: float = 0.0) -> None:
         self.calibration = calibration
-        self.checkpoint_sha256 = "bright"
+        self.checkpoint_sha256, self.precision = "bright", "fp32"
         self.batches: list[int] = []
         self._seconds = seconds
 

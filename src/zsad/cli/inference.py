@@ -14,6 +14,7 @@ OF_PICTURES = {  # options of `zsad predict MODEL PATH…` alone, and what says 
     "calibration": "metrics of a dataset need no threshold",
     "states": "write `states` among the settings of the configuration in params.yaml",
     "device": "write `device` in params.yaml",
+    "precision": "write `precision` in params.yaml",
     **dict.fromkeys(
         ("format", "scale", "pixel_threshold", "bits", "batch_size", "workers", "watch", "anew"),
         "a model is models:/KEY@champion, or a .safetensors file",
@@ -59,6 +60,7 @@ def _add_people(group: Any) -> None:
     group.add_argument("--batch-size", type=int, metavar="N", help="pictures at once through the model (8)")
     group.add_argument("--workers", type=int, metavar="N", help="threads that decode and write (one a core, 8 at most)")
     group.add_argument("--device", metavar="D", help="auto, cpu or cuda (auto)")
+    group.add_argument("--precision", metavar="P", help="of the image tower: fp32, bf16, or on a GPU fp16 (fp32)")
 
 
 def _combine(arguments: argparse.Namespace) -> None:
@@ -84,7 +86,11 @@ def _predict_pictures(arguments: argparse.Namespace) -> None:
     from zsad.tracking.loading import load
 
     predictor = load(
-        arguments.model, arguments.device or "auto", states=arguments.states, calibration=arguments.calibration
+        arguments.model,
+        arguments.device or "auto",
+        states=arguments.states,
+        calibration=arguments.calibration,
+        precision=arguments.precision or "fp32",
     )
     summary = predict_pictures(predictor, arguments.paths, arguments.out, options, _words(arguments.states))
     print(summary.told)

@@ -13,9 +13,13 @@ import torch
 from torch import Tensor
 
 from zsad.clip.attention import Block, attend
+from zsad.common.errors import UserError
 
 Change = Callable[[int, Tensor], Tensor]  # (index of a block from 0, tokens [B, T, C]) → tokens
 Attention = Callable[[int, Block, Tensor], Tensor]  # (index, block, tokens) → what its attention adds, [B, T, C]
+
+
+HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}  # what products are computed in; sums and norms stay float32
 
 
 def unchanged(index: int, x_BTC: Tensor) -> Tensor:
@@ -47,5 +51,7 @@ def run_blocks(
 
 
 def computing_in(precision: str, device: torch.device) -> AbstractContextManager[None]:
-    """Run a tower in `fp32` as it is, in `bf16` under autocast."""
-    return torch.autocast(device.type, torch.bfloat16) if precision == "bf16" else nullcontext()
+    """Run a tower in `fp32` as it is, in `bf16` or `fp16` under autocast; UserError for `fp16` without a GPU."""
+    if precision == "fp16" and device.type == "cpu":
+        raise UserError("precision fp16: wants a CUDA GPU; on a CPU use bf16 or fp32 (`precision` of params.yaml)")
+    return torch.autocast(device.type, HALVES[precision]) if precision in HALVES else nullcontext()

@@ -3,7 +3,8 @@
 Shapes: B batch, L tokens, C width, h heads, d = C/h head width. All functions are pure.
 """
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +22,16 @@ class Block:
     in_proj_bias: Tensor  # [3C]
     out_proj: nn.Module
     heads: int
+
+    def rounded(self, dtype: torch.dtype) -> "Block":
+        """The same with its matrices in `dtype`; the norms stay as they are."""
+        return replace(
+            self,
+            mlp=copy.deepcopy(self.mlp).to(dtype),
+            in_proj_weight=self.in_proj_weight.to(dtype),
+            in_proj_bias=self.in_proj_bias.to(dtype),
+            out_proj=copy.deepcopy(self.out_proj).to(dtype),
+        )
 
     def qkv(self, x_BLC: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Query, key, value of the normalised input, each [B, h, L, d]."""

@@ -3,9 +3,10 @@
 Shapes: B batch, S image side in pixels, N = g·g patches, C vision width, D joint width.
 """
 
+import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from zsad.clip.adaptation import computing_in
+from zsad.clip.adaptation import HALVES, computing_in
 from zsad.clip.attention import Block, attend, value_value
 from zsad.clip.channels import swap_red_and_blue
 from zsad.clip.features import FeatureSpec as FeatureSpec
@@ -88,6 +89,15 @@ class ImageTower:
             tensors["local"] = self._project(self.ln_post(local_patches(self.blocks, entry, spec.local)))
         return ImageFeatures(tensors)
 
+    def rounded(self, dtype: torch.dtype) -> "ImageTower":
+        """The same with its matrices in `dtype`."""
+        return replace(
+            self,
+            blocks=tuple(block.rounded(dtype) for block in self.blocks),
+            conv1=copy.deepcopy(self.conv1).to(dtype),
+            projection=self.projection.to(dtype),
+        )
+
     def _project(self, x: Tensor) -> Tensor:
         return (x @ self.projection).float()
 
@@ -104,6 +114,15 @@ class Clip:
     patch_size: int
     activation: Activation
     device: torch.device
+    _rounded: dict[str, ImageTower] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def tower(self, precision: str) -> ImageTower:
+        """The image tower to run in `precision`: autocast would round frozen matrices anew in every pass."""
+        if precision not in HALVES:
+            return self.image
+        if precision not in self._rounded:
+            self._rounded[precision] = self.image.rounded(HALVES[precision])
+        return self._rounded[precision]
 
     @property
     def grid(self) -> int:
@@ -115,9 +134,9 @@ class Clip:
 
 
 def encode_images(clip: Clip, images: np.ndarray, spec: FeatureSpec, precision: str) -> ImageFeatures:
-    """One batch [b, 3, S, S] through the frozen image tower; `bf16` runs it under autocast, features stay float32."""
+    """One batch [b, 3, S, S] through the frozen image tower, in `precision` (`computing_in`); features are float32."""
     with computing_in(precision, clip.device):
-        features = clip.image.encode(torch.from_numpy(images).to(clip.device), spec)
+        features = clip.tower(precision).encode(torch.from_numpy(images).to(clip.device), spec)
     return replace(features, precision=precision)
 
 

@@ -163,14 +163,19 @@ class TextTower:
         """Text features [S, D] of plain strings."""
         return self.encode(*self.embed_strings(texts))
 
-    def embed_strings(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Token embeddings [S, T, C] of plain strings, up to the longest one's EOT, and where EOT stands, [S]."""
+    def rows(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each string, SOT to EOT; UserError for one that is too long."""
         rows = [self.ids(text) for text in texts]
         for text, row in zip(texts, rows, strict=True):
             if len(row) == len(self.positional_embedding) and row != self._all_ids(text):
                 raise UserError(
                     f"prompt {text!r}: longer than the {len(row)} tokens that the text tower takes; shorten it"
                 )
+        return rows
+
+    def embed_strings(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Token embeddings [S, T, C] of plain strings, up to the longest one's EOT, and where EOT stands, [S]."""
+        rows = self.rows(texts)
         eot = torch.tensor([len(row) - 1 for row in rows], device=self.token_embedding.device)
         longest = max(map(len, rows))
         padded = [row + [0] * (longest - len(row)) for row in rows]

@@ -45,14 +45,20 @@ def grow_tree(prompts: Sequence[Sequence[int]], device: torch.device) -> TokenTr
     return TokenTree(*(part.to(device) for part in (symbols, visible.sum(1) - 1, torch.tensor(ends), visible)))
 
 
-def encode_tree(text: TextTower, tree: TokenTree, learned_PRC: Tensor) -> Tensor:
-    """Text features [P, S, D] of every prompt with every set of R learned vectors, not normalised."""
+def encode_tree(text: TextTower, tree: TokenTree, learned_PRC: Tensor, deep: Sequence[Tensor] = ()) -> Tensor:
+    """Text features [P, S, D] of every prompt with every set of R learned vectors, not normalised.
+
+    deep: vectors [P, m, C] that overwrite positions 1..m on entry of blocks 1, 2, … (counted from 0), for each set.
+    """
     fixed_NC = text.token_embedding[tree.symbols.clamp(min=0)].expand(len(learned_PRC), -1, -1)
     slots_N = (-1 - tree.symbols).clamp(min=0)
     x = torch.where((tree.symbols < 0)[:, None], learned_PRC[:, slots_N], fixed_NC)
     x = x + text.positional_embedding[tree.depths]
     visible = tree.visible
     for i, block in enumerate(text.blocks):
+        if 1 <= i <= len(deep):
+            place_N = (tree.depths - 1).clamp(0, deep[i - 1].shape[1] - 1)
+            x = torch.where((tree.depths == place_N + 1)[:, None], deep[i - 1][:, place_N], x)
         q, k, v = block.qkv(x)
         if i + 1 == len(text.blocks):  # only the ends are read
             q, x, visible = q[:, :, tree.ends], x[:, tree.ends], visible[tree.ends]

@@ -41,7 +41,7 @@ class Params(Block):
 
     seeds: Annotated[list[int], Field(min_length=1), AfterValidator(each_once)]
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     deterministic: bool = True
     threads: int = Field(default=1, ge=1)
     batch_size: int = Field(default=8, ge=1)

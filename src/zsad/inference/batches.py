@@ -55,8 +55,9 @@ def load_seeds(record: Record, params: Params, naming: str = "", clip: Clip | No
             f"{directory}: no models there; run `zsad adapt {record.learner} {record.source}` or `dvc repro`"
         )
     for seed in record.seeds:
-        models[seed], _ = checkpoint.load_all(directory / f"seed_{seed}.safetensors", clip, device)
-        clip = next(iter(models[seed].values())).clip
+        loaded, _ = checkpoint.load_all(directory / f"seed_{seed}.safetensors", clip, device)
+        models[seed] = {category: learner.settle() for category, learner in loaded.items()}
+        clip = next(iter(loaded.values())).clip
     return models
 
 

@@ -6,6 +6,7 @@ Loads torch with a checkpoint only: exported files (`zsad.inference.export`) are
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -16,6 +17,7 @@ from PIL import Image
 from zsad.clip.inputs import to_input
 from zsad.common.errors import UserError
 from zsad.common.io import file_sha256
+from zsad.datasets.images import in_threads
 from zsad.inference import render
 from zsad.inference.calibration import Calibration
 from zsad.inference.maps import Floats, encode_logits, full_map
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from zsad.learners.shared.states import States
 
 DEVICES = ("auto", "cpu", "cuda")
+PRECISIONS = ("fp32", "bf16", "fp16")
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,7 @@ class Predictor:
     prompt_name: for learners whose prompts hold a class name; default: the category's own, else "object".
     learners: by category ("" serves any); prompt_names: class name of each category, where the checkpoint knows it.
     checkpoint_sha256: of the file they come from, to which a calibration belongs.
+    precision: what the frozen image tower computes in (docs/speed.md).
     """
 
     def __init__(
@@ -62,15 +66,21 @@ class Predictor:
         prompt_names: Mapping[str, str] | None = None,
         checkpoint_sha256: str = "",
         calibration: Calibration | None = None,
+        precision: str = "fp32",
     ) -> None:
         self.learners = learners
         self.prompt_names = prompt_names or {}
         self.checkpoint_sha256 = checkpoint_sha256
         self.calibration = calibration
+        self.precision = precision
 
     def calibrated(self, calibration: Calibration) -> Self:
         """The same model with a threshold; UserError when the calibration is of another one."""
         calibration.check_model(self.checkpoint_sha256)
+        if self.precision != "fp32":
+            raise UserError(
+                f"precision {self.precision}: calibration {calibration.name} was made in fp32; leave one of them out"
+            )
         own = copy.copy(self)
         own.calibration = calibration
         return own
@@ -93,7 +103,7 @@ class Predictor:
         category = self.category(category)
         learner, waiting = self.learners[category], iter(images)
         name = self.prompt_name(category, prompt_name)
-        while batch := [open_picture(image) for image in islice(waiting, batch_size)]:
+        while batch := in_threads(open_picture, islice(waiting, batch_size)):
             scores, logits = self.scored(batch, category, name)
             for i, picture in enumerate(batch):
                 map_HW = full_map(encode_logits(logits[i]), picture.size[::-1], learner.upsample, learner.sigma)
@@ -104,15 +114,15 @@ class Predictor:
         from zsad.clip.backbone import encode_images
 
         learner = self.learners[category]
-        inputs = np.stack([to_input(picture, learner.clip.image_size) for picture in batch])
-        found = learner.score(encode_images(learner.clip, inputs, learner.spec, "fp32"), [name] * len(batch))
+        inputs = np.stack(in_threads(partial(to_input, side=learner.clip.image_size), batch))
+        found = learner.score(encode_images(learner.clip, inputs, learner.spec, self.precision), [name] * len(batch))
         return found.score.cpu().numpy(), found.map_logits.cpu().numpy()
 
     def store(self, writer: "PredictionWriter", manifest: "Manifest", batch_size: int) -> None:
         """Write the predictions of a dataset's test split, each picture by the model of its category."""
         from zsad.inference.batches import Task, write_batches
 
-        write_batches([Task({0: self.learners}, manifest, writer)], batch_size, "fp32")
+        write_batches([Task({0: self.learners}, manifest, writer)], batch_size, self.precision)
 
     def heatmap(self, result: Result) -> Image.Image:
         """The map in colour on an absolute scale, so that pictures can be compared: dark blue 0, red 1."""
@@ -184,7 +194,9 @@ class Predictor:
         return Result(score, map_HW, known.label(score), known.threshold, known.percentile(score))
 
 
-def load_checkpoint(path: Path, device: str = "auto", states: "States | None" = None) -> Predictor:
+def load_checkpoint(
+    path: Path, device: str = "auto", states: "States | None" = None, precision: str = "fp32"
+) -> Predictor:
     """Predictor of a `.safetensors` checkpoint; its frozen CLIP is found by the hash the checkpoint holds.
 
     states: words for hand-written prompts in place of the checkpoint's.
@@ -193,20 +205,29 @@ def load_checkpoint(path: Path, device: str = "auto", states: "States | None" = 
     from zsad.training import checkpoint
 
     check_device(device)
+    check_precision(precision)
     learners, header = checkpoint.load_all(path, device=choose_device(device))
     if header.protocol != "strict":
         raise UserError(f"{path}: trained under protocol `{header.protocol}`, which reads the target; not for use")
     if states is not None:
         for learner in learners.values():
             _say(learner, states, header.method)
+    for learner in learners.values():
+        learner.settle()
     prompt_names = {c: known["prompt_name"] for c, known in (header.categories or {}).items()}
-    return Predictor(learners, prompt_names, file_sha256(path))
+    return Predictor(learners, prompt_names, file_sha256(path), precision=precision)
 
 
 def check_device(device: str) -> None:
     """UserError for a name that is no device."""
     if device not in DEVICES:
         raise UserError(f"device {device!r}: not one of {', '.join(DEVICES)}")
+
+
+def check_precision(precision: str) -> None:
+    """UserError for a name that is no precision."""
+    if precision not in PRECISIONS:
+        raise UserError(f"precision {precision!r}: not one of {', '.join(PRECISIONS)}")
 
 
 def _say(learner: "Learner", states: "States", method: str) -> None:

@@ -19,6 +19,7 @@ from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
 from zsad.clip.text import DeepTokens
 from zsad.config.schema import Protocol
 from zsad.learners.base import Batch, Learner, LearnerConfig, Scored
+from zsad.learners.shared.fixed import fixed
 from zsad.learners.shared.losses import segmentation_loss
 from zsad.learners.shared.similarity import two_way_logit
 
@@ -46,7 +47,6 @@ class AnomalyClip(Learner):
     """Trained: ctx_pos, ctx_neg [1, 1, 12, C] and the deep tokens [4, C] each."""
 
     Config = Config
-    fixed = ("text_features",)
 
     def __init__(self, config: Any, clip: Clip, protocol: Protocol = "strict") -> None:
         super().__init__(config, clip, protocol)
@@ -63,6 +63,7 @@ class AnomalyClip(Learner):
     def spec(self) -> FeatureSpec:
         return FeatureSpec(cls=True, vv_start=self.vv_start)
 
+    @fixed
     def text_features(self) -> tuple[Tensor, Tensor]:
         """Unit text features of the normal and the anomalous prompt, [1, D] each."""
         deep = DeepTokens(list(self.compound_prompts_text), self.config.deep_fp16)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -137,7 +137,7 @@ class Learner(nn.Module):
     position_resize: ClassVar[PositionResize] = "bilinear"
     upsample: ClassVar[Upsample] = "bilinear"
     training_only: ClassVar[tuple[str, ...]] = ()  # prefixes of parameters that no checkpoint holds
-    fixed: ClassVar[tuple[str, ...]] = ()  # methods that read no picture: an exported file holds what they give
+    known: dict[Any, Any] | None = None  # of a settled learner: results of methods that read no picture
 
     def __init__(self, config: Any, clip: Clip, protocol: Protocol = "strict") -> None:
         super().__init__()
@@ -257,6 +257,17 @@ class Learner(nn.Module):
         if problems:
             raise UserError(f"{path}: not a checkpoint of this configuration: {'; '.join(sorted(problems))}")
         self.load_state_dict(tensors, strict=False)
+
+    def settle(self) -> Self:
+        """To score from now on: its weights change no more, so what is `fixed` is computed once (shared/fixed.py)."""
+        self.known = {}
+        return self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """As torch's; a learner that learns is not settled."""
+        if mode:
+            self.known = None
+        return super().train(mode)
 
     def as_map(self, values_BN: Tensor) -> Tensor:
         """[B, N] → [B, g, g], row-major."""

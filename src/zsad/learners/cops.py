@@ -12,6 +12,7 @@ drawn anew for every image, as the official test script does.
 Shapes: B images, N patches, M prototypes per polarity, R samples, C = D text and joint width.
 """
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -21,10 +22,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures
-from zsad.clip.text import DeepTokens
+from zsad.clip.text import DeepTokens, Prefix
 from zsad.common.errors import UserError
 from zsad.config.schema import Protocol
 from zsad.learners.base import Batch, Learner, LearnerConfig, Scored, Upsample
+from zsad.learners.shared.fixed import fixed
 from zsad.learners.shared.losses import dice_loss, segmentation_loss
 from zsad.learners.shared.similarity import two_way_logit
 
@@ -78,10 +80,8 @@ class Extractor(nn.Module):
         super().__init__()
         self.attn = nn.MultiheadAttention(width, max(1, width // 64), batch_first=True)
         self.ln_1, self.ln_2 = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.mlp = nn.Sequential()
-        self.mlp.add_module("c_fc", nn.Linear(width, width))
-        self.mlp.add_module("gelu", QuickGELU())
-        self.mlp.add_module("c_proj", nn.Linear(width, width))
+        steps = (nn.Linear(width, width), QuickGELU(), nn.Linear(width, width))
+        self.mlp = nn.Sequential(OrderedDict(zip(("c_fc", "gelu", "c_proj"), steps, strict=True)))
 
     def forward(self, queries_MD: Tensor, patches_BND: Tensor) -> Tensor:
         """Prototypes [B, M, D]."""
@@ -167,8 +167,14 @@ class Cops(Learner):
     def prototypes(self, patches_BND: Tensor) -> tuple[Tensor, Tensor]:
         """Normal and anomalous prototypes [B, M, D]: queries do not see each other, so one pass over the patches."""
         both_BMD = self.extractor(torch.cat([self.t_n, self.t_a]), patches_BND)
-        normal_BMD, anomalous_BMD = both_BMD.split(STATE, dim=1)
-        return normal_BMD, anomalous_BMD
+        return both_BMD[:, :STATE], both_BMD[:, STATE:]
+
+    @fixed
+    def prefix(self) -> Prefix:
+        """SOT and context of the normal and the anomalous prompt: what comes before the tokens of a picture."""
+        context_2TC = torch.cat([self.ctx_pos[0, :, :CONTEXT], self.ctx_neg[0, :, :CONTEXT]])
+        deep = DeepTokens(list(self.compound_prompts_text), self.config.deep_fp16)
+        return self.clip.text.prefix(torch.cat([self._sot_C.expand(2, 1, -1), context_2TC], dim=1), deep=deep)
 
     def text_features(self, normal_BMD: Tensor, anomalous_BMD: Tensor, bias_BRD: Tensor) -> tuple[Tensor, Tensor]:
         """Unit text features T_0, T_1 [B, D]: shared prefix, then state tokens per image, then R class tokens.
@@ -176,22 +182,16 @@ class Cops(Learner):
         `swapped` (official code): the normal prompt takes the anomalous prototypes and the other way round.
         """
         B, R, _ = bias_BRD.shape
-        ctx_2TC = torch.cat([self.ctx_pos[0], self.ctx_neg[0]])
-        context, state, klass = ctx_2TC.split([CONTEXT, STATE, CLASS], dim=1)
+        _, state, klass = torch.cat([self.ctx_pos[0], self.ctx_neg[0]]).split([CONTEXT, STATE, CLASS], dim=1)
         pair = (normal_BMD, anomalous_BMD)
         if self.config.prototype_pairing == "swapped":
             pair = (anomalous_BMD, normal_BMD)
-        text = self.clip.text
-        deep = DeepTokens(list(self.compound_prompts_text), self.config.deep_fp16)
-        prefix = text.prefix(torch.cat([self._sot_C.expand(2, 1, -1), context], dim=1), deep=deep)
         state_tokens = (state + torch.stack(pair, dim=1)).flatten(0, 1)  # [2B, 6, C]
-        prefix = text.prefix(state_tokens, prefix.repeat(B))
+        prefix = self.clip.text.prefix(state_tokens, self.prefix().repeat(B))
         class_tokens = klass[None, :, None] + bias_BRD[:, None, :, None]  # [B, 2, R, 2, C]
-        end = self._end_2C.expand(B, 2, R, -1, -1)
-        last = torch.cat([class_tokens, end], dim=3).flatten(0, 2)
-        raw = text.encode(last, past=prefix.repeat(each=R))
-        features = F.normalize(raw, dim=-1).unflatten(0, (B, 2, R)).mean(2)
-        normal, anomalous = F.normalize(features, dim=-1).unbind(1)
+        last = torch.cat([class_tokens, self._end_2C.expand(B, 2, R, -1, -1)], dim=3).flatten(0, 2)
+        features = F.normalize(self.clip.text.encode(last, past=prefix.repeat(each=R)), dim=-1)
+        normal, anomalous = F.normalize(features.unflatten(0, (B, 2, R)).mean(2), dim=-1).unbind(1)
         return normal, anomalous
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:

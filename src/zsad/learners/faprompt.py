@@ -28,6 +28,7 @@ from zsad.clip.text import DeepTokens, Prefix
 from zsad.common.errors import UserError
 from zsad.config.schema import Protocol
 from zsad.learners.base import Batch, Learner, LearnerConfig, Scored
+from zsad.learners.shared.fixed import fixed
 from zsad.learners.shared.losses import segmentation_loss
 from zsad.learners.shared.similarity import two_way_logit
 
@@ -88,7 +89,6 @@ class FaPrompt(Learner):
     """Trained: ctx_pos [1, 1, 5, C], ctx_neg [1, K, E, C], the DAP network, deep tokens: 4,100,064 at ViT-L."""
 
     Config = Config
-    fixed = ("prefix", "normal_feature")
 
     def __init__(self, config: Any, clip: Clip, protocol: Protocol = "strict") -> None:
         super().__init__(config, clip, protocol)
@@ -129,6 +129,13 @@ class FaPrompt(Learner):
         prompts = torch.cat([tokens_BKEC, self._abnormal_words.expand(*counts, -1, -1)], dim=2)
         return self._encode(prefix, prompts.flatten(0, 1)).unflatten(0, counts)
 
+    @fixed
+    def learned(self) -> tuple[Prefix, Tensor, Tensor]:
+        """The prompts as learned: their prefix, the unit normal feature [1, D], raw abnormal features [1, K, D]."""
+        prefix = self.prefix()
+        abnormal_1KD = self.abnormal_features(prefix, self.ctx_neg.new_zeros(1, self.ctx_neg.shape[-1]))
+        return prefix, F.normalize(self.normal_feature(prefix), dim=-1), abnormal_1KD
+
     def _encode(self, prefix: Prefix, rest_STC: Tensor) -> Tensor:
         return self.clip.text.encode(rest_STC, past=prefix.repeat(rest_STC.shape[0]))
 
@@ -147,9 +154,7 @@ class FaPrompt(Learner):
 
     def passes(self, features: ImageFeatures) -> Passes:
         """Pass 1 with the prompts as learned, pass 2 with those adapted to each image."""
-        temperature, prefix = self.config.temperature, self.prefix()
-        normal_1D = F.normalize(self.normal_feature(prefix), dim=-1)
-        abnormal_1KD = self.abnormal_features(prefix, self.ctx_neg.new_zeros(1, self.ctx_neg.shape[-1]))
+        temperature, (prefix, normal_1D, abnormal_1KD) = self.config.temperature, self.learned()
         static_BN = two_way_logit(features.patches, normal_1D, prototype(abnormal_1KD), temperature)
         bias_BC = self.patch_meta_net(self.selected(features.patches, static_BN).flatten(1))
         adapted_BD = prototype(self.abnormal_features(prefix, bias_BC))

@@ -20,17 +20,21 @@ def load(
     *,
     states: str | PathLike[str] | Mapping[str, Any] | None = None,
     calibration: str | None = None,
+    precision: str = "fp32",
 ) -> "Predictor":
     """The model ready to score: `models:/KEY@ALIAS` or `models:/KEY/VERSION` of the registry, `runs:/RUN`, or a file.
 
     device: auto (a GPU when there is one), cpu, cuda. UserError when there is no such model.
     states: own words for hand-written prompts, as a mapping (normal, anomalous, templates) or the YAML file of one.
     calibration: name of a calibration of this model, which gives it a threshold; not with other words than its own.
+    precision: fp32, bf16, or on a GPU fp16; calibrations and exported files have their own.
     An exported file (.onnx, .xml, .pt2) is a model as well, without torch; its words and calibrations are inside.
     """
     if states is not None and calibration is not None:
         raise UserError(f"states: calibration {calibration} was made with the model's own words; leave one of them out")
     if is_exported(str(model)):
+        if precision != "fp32":
+            raise UserError(f"precision {precision}: {model} has its own; export again with --precision")
         if states is not None:
             raise UserError(f"states: {model} holds its prompts as numbers; export again with --states")
         from zsad.inference.export.runtime import load_exported
@@ -42,7 +46,7 @@ def load(
     checkpoint = find_checkpoint(str(model))
     from zsad.inference.model import load_checkpoint
 
-    predictor = load_checkpoint(checkpoint, device, own)
+    predictor = load_checkpoint(checkpoint, device, own, precision)
     if calibration is None:
         return predictor
     from zsad.tracking.calibrations import find

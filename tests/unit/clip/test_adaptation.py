@@ -9,6 +9,7 @@ import torch
 from zsad.clip.adaptation import computing_in, run_blocks
 from zsad.clip.attention import value_value
 from zsad.clip.backbone import FeatureSpec, ImageFeatures, encode_images
+from zsad.common.errors import UserError
 
 
 @pytest.mark.parametrize("entry", [0, 1, 3, 4])
@@ -108,3 +109,21 @@ def test_changes_in_the_text_tower(clip):
 
 def test_features_are_in_full_precision_unless_said(clip):
     assert ImageFeatures({}).precision == "fp32"
+
+
+def test_matrices_rounded_once_give_what_autocast_gives(clip, pictures):
+    spec = FeatureSpec(cls=True, cls_post=True, vv_start=1, tokens=True, layers=(2,), windows=(8,))
+    got = encode_images(clip, np.asarray(pictures[:2]), spec, "bf16")
+    with computing_in("bf16", clip.device):
+        wanted = clip.image.encode(pictures[:2], spec)
+    for name, tensor in wanted.tensors.items():
+        assert torch.equal(got.tensors[name], tensor), name
+    assert clip.tower("bf16") is clip.tower("bf16")
+    assert clip.tower("bf16").blocks[0].mlp.c_fc.weight.dtype == torch.bfloat16
+    assert clip.tower("fp32") is clip.image
+    assert clip.image.blocks[0].mlp.c_fc.weight.dtype == torch.float32
+
+
+def test_half_precision_of_gpus_is_refused_on_a_cpu(clip, pictures):
+    with pytest.raises(UserError, match="precision fp16: wants a CUDA GPU; on a CPU use bf16 or fp32"):
+        encode_images(clip, np.asarray(pictures[:1]), FeatureSpec(cls=True), "fp16")

@@ -2,6 +2,7 @@
 
 import torch
 
+from zsad.clip.text import DeepTokens
 from zsad.clip.token_tree import encode_tree, grow_tree
 
 A, B, C, D = 320, 321, 322, 323
@@ -49,3 +50,14 @@ def test_features_and_gradients_equal_separate_prompts(clip):
     torch.testing.assert_close(together, apart, rtol=0, atol=1e-5)
     got, wanted = (torch.autograd.grad((features * weights).sum(), learned)[0] for features in (together, apart))
     torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
+
+
+def test_deep_vectors_of_each_set_overwrite_their_positions(clip):
+    deep = [0.1 * torch.randn(3, 2, 128, generator=torch.Generator().manual_seed(i)) for i in range(2)]
+    rows = [[SOT, A, B, C, EOT], [SOT, A, B, EOT], [SOT, D, EOT]]
+    got = encode_tree(clip.text, grow_tree(rows, CPU), deep[0], deep)
+    for number, features in enumerate(got):
+        own = DeepTokens([tokens[number] for tokens in deep], fp16=False)
+        wanted = [clip.text.encode(clip.text.embed(row)[None], deep=own)[0] for row in rows]
+        torch.testing.assert_close(features, torch.stack(wanted), rtol=0, atol=1e-5)
+    assert (got[0] - got[1]).abs().max() > 1e-3

@@ -89,6 +89,25 @@ def test_full_map_is_decode_sigmoid_upsample_smooth(mode: str, side: int, size: 
     np.testing.assert_allclose(full, expected, atol=2e-4)
 
 
+@pytest.mark.parametrize("mode", maps.UPSAMPLE_MODES)
+@pytest.mark.parametrize(("source", "target"), [((14, 14), (112, 112)), ((9, 5), (40, 90)), ((37, 37), (20, 518))])
+def test_both_steps_as_products_are_the_steps(mode: str, source: tuple[int, int], target: tuple[int, int]) -> None:
+    values, sigma = random_map(*source), 0.02 * sum(target)
+    rows, columns = (maps._both_steps(*pair, mode, sigma) for pair in zip(source, target, strict=True))
+    steps = maps.smooth(maps.upsample(values, target, mode), sigma)
+    np.testing.assert_allclose(rows @ values @ columns.T, steps, rtol=0, atol=1e-14)
+
+
+def test_a_large_map_of_a_small_one_is_no_filter_over_its_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    filtered: list[tuple[int, ...]] = []
+    monkeypatch.setattr(maps, "smooth", lambda full, sigma: filtered.append(full.shape) or full)
+    small = maps.encode_logits(random_map(14, 14))
+    maps.full_map(small, (112, 120), "nearest", 0.01)
+    assert filtered == []
+    maps.full_map(maps.encode_logits(random_map(112, 112)), (112, 112), "nearest", 0.01)
+    assert filtered == [(112, 112)]
+
+
 def test_a_saturated_map_keeps_its_order() -> None:
     codes = maps.encode_logits(np.array([[20.0, 20.1], [20.0, 20.1]]))
     full = maps.full_map(codes, (16, 16), "bilinear", 0.0)

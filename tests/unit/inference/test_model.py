@@ -2,6 +2,7 @@
 
 import io
 import json
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from PIL import Image
 import zsad
 from tests.helpers.models import noise, save
 from zsad.common.errors import UserError
+from zsad.inference import model
 from zsad.inference.calibration import Calibration
 from zsad.inference.model import load_checkpoint
+from zsad.inference.pictures.opening import Picture
 from zsad.inference.pictures.options import Options
 from zsad.inference.pictures.run import predict_pictures
 
@@ -107,3 +110,41 @@ def test_deep_grey_is_read_as_the_pipeline_reads_it(save: Callable[..., Path]) -
     Image.fromarray(grey.astype(np.float32)).save("float.tif")
     with pytest.raises(UserError, match="float.tif: .*floating-point pixels"):
         load_checkpoint(save(), "cpu").predict(Path("float.tif"))
+
+
+@pytest.mark.filterwarnings("error")
+def test_precision_reaches_the_tower_and_knows_what_it_does_not_go_with(save: Callable[..., Path]) -> None:
+    path, picture = save(), noise(40, 30)
+    plain, half = zsad.load(path, "cpu"), zsad.load(path, "cpu", precision="bf16")
+    exact, rounded = plain.predict(picture).score, half.predict(picture).score
+    assert exact != rounded == pytest.approx(exact, abs=0.02)
+    known = Calibration("LINE3", 0.1, 0.5, 0.5, (0.5,) * 9, plain.checkpoint_sha256)
+    with pytest.raises(UserError, match="precision bf16: calibration LINE3 was made in fp32; leave one of them out"):
+        half.calibrated(known)
+    with pytest.raises(UserError, match="precision 'fp8': not one of fp32, bf16, fp16"):
+        zsad.load(path, precision="fp8")
+    with pytest.raises(UserError, match=r"precision bf16: model\.onnx has its own; export again with --precision"):
+        zsad.load("model.onnx", precision="bf16")
+
+
+def test_results_of_two_precisions_are_not_mixed(save: Callable[..., Path]) -> None:
+    path = save()
+    noise(40, 30).save("photo.png")
+    predict_pictures(zsad.load(path, "cpu"), ["photo.png"], Path("out"))
+    with pytest.raises(UserError, match="precision"):
+        predict_pictures(zsad.load(path, "cpu", precision="bf16"), ["photo.png"], Path("out"))
+
+
+def test_a_batch_is_opened_side_by_side(save: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    opened, right, together = [], model.open_picture, threading.Barrier(2, timeout=20)
+
+    def both_at_once(image: Picture) -> Image.Image:
+        together.wait()
+        opened.append(threading.get_ident())
+        return right(image)
+
+    monkeypatch.setattr(model, "open_picture", both_at_once)
+    monkeypatch.setattr("zsad.datasets.images.WORKERS", 2)
+    results = list(load_checkpoint(save(), "cpu").predict_batch([noise(40, 30), noise(30, 40)], 2))
+    assert [result.map.shape for result in results] == [(30, 40), (40, 30)]
+    assert len(set(opened)) == 2

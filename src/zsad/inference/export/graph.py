@@ -1,12 +1,8 @@
 """A learner and its frozen image tower as one graph: pixels in, scores and map log-odds out, for any batch size.
 
-What reads no picture (`Learner.fixed`) is computed once and stands in the graph as numbers: where all prompts are
-fixed, the text tower is no part of it. Shapes: B pictures, S image side in pixels, h × w map.
+What reads no picture (`learners.shared.fixed`) is computed once and stands in the graph as numbers: where all prompts
+are fixed, the text tower is no part of it. Shapes: B pictures, S image side in pixels, h × w map.
 """
-
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,11 +43,12 @@ def check_exportable(learner: Learner, method: str) -> None:
 
 def trace(learner: Learner, name: str) -> ExportedProgram:
     """The graph of a learner under `strict`, on the CPU, with prompts for class `name`; UserError if it is none."""
-    graph, side = Graph(learner.eval(), name), learner.clip.image_size
+    graph, side = Graph(learner.settle(), name), learner.clip.image_size
     example = torch.arange(EXAMPLES * side * side * 3).remainder(251).to(torch.uint8).view(EXAMPLES, side, side, 3)
     shapes = {"pixels": {0: Dim("batch", min=1, max=LARGEST_BATCH)}}
     try:
-        with torch.no_grad(), fixed(graph, example):
+        with torch.no_grad():
+            graph(example)  # what is fixed is known from here on
             program = torch.export.export(graph, (example,), dynamic_shapes=shapes, strict=False)
     except (RuntimeError, torch._dynamo.exc.UserError) as error:
         first = str(error).partition("\n")[0]
@@ -69,28 +66,3 @@ def reads_name(learner: Learner, name: str) -> bool:
     with torch.no_grad():
         own, other = (Graph(learner, each)(pixels) for each in (name, "x" if name != "x" else "y"))
     return not all(map(torch.equal, own, other))
-
-
-@contextmanager
-def fixed(graph: Graph, example: Tensor) -> Iterator[None]:
-    """Inside, what reads no picture gives what it gave for a first batch; that also fills the learner's caches."""
-    learner, known = graph.learner, dict[str, Any]()
-
-    def remember(method: str) -> None:
-        compute = getattr(learner, method)
-
-        def once(*arguments: Any) -> Any:
-            if method not in known:
-                known[method] = compute(*arguments)
-            return known[method]
-
-        object.__setattr__(learner, method, once)
-
-    for method in learner.fixed:
-        remember(method)
-    try:
-        graph(example)
-        yield
-    finally:
-        for method in learner.fixed:
-            object.__delattr__(learner, method)

@@ -56,6 +56,7 @@ def predict_pictures(
         "model": predictor.checkpoint_sha256,
         "calibration": content_hash(calibration.as_dict()) if calibration else None,
         "version": __version__,
+        "precision": predictor.precision,
         **(told or {}),
         **options.settings,
     }

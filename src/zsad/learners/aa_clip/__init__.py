@@ -34,6 +34,7 @@ from zsad.learners.aa_clip.config import Config
 from zsad.learners.aa_clip.prompts import prompts
 from zsad.learners.aa_clip.views import augment
 from zsad.learners.base import Batch, Learner, Milestones, Phase, Sample, Scored, Upsample, scaled
+from zsad.learners.shared.fixed import fixed
 from zsad.learners.shared.losses import segmentation_loss
 
 MEDICAL = ("brain", "liver", "retina", "colon", "clinicdb", "kvasir", "cvc300")  # parts of names, for `paper`
@@ -44,7 +45,6 @@ class AaClip(Learner):
     """Trained: text adapters and projection; image adapters, a projection a layer, one for the image: 12,582,912."""
 
     Config = Config
-    fixed = ("text_features",)
     openai_activation: Activation = "gelu"  # type: ignore[misc]  # as the official code runs OpenAI's weights
     position_resize: PositionResize = "bicubic_antialias"  # type: ignore[misc]
     upsample: Upsample = "bilinear_corners"  # type: ignore[misc]
@@ -110,6 +110,7 @@ class AaClip(Learner):
         found = {name: self._prototypes(name) for name in dict.fromkeys(names)}
         return torch.stack([found[name] for name in names])
 
+    @fixed
     def _prototypes(self, name: str) -> Tensor:
         """Of each state the mean of its unit prompts, at unit length: [2, D]."""
         normal, anomalous = prompts(name)
@@ -121,7 +122,7 @@ class AaClip(Learner):
 
     def frozen_patches(self, features: ImageFeatures) -> Tensor:
         """Patches [B, N, D] of the last layer as stage 1 reads them: V-V attention, plus CLIP's image feature."""
-        tower, last = self.clip.image, self.layers[-1]
+        tower, last = self.clip.tower(features.precision), self.layers[-1]
         with torch.no_grad(), computing_in(features.precision, self.clip.device):
             states = run_blocks(tower.blocks[:last], features.entry, self.spec.entry or 0, attention=self._surgery)
             *_, x = [features.entry, *states]
@@ -137,7 +138,7 @@ class AaClip(Learner):
 
     def image_features(self, features: ImageFeatures) -> tuple[list[Tensor], Tensor]:
         """Unit patches [B, N, D] of each layer, and the image's mean patch [B, D], of the adapted tower."""
-        tower, first = self.clip.image, self.spec.entry or 0
+        tower, first = self.clip.tower(features.precision), self.spec.entry or 0
         adapt = residual(list(self.image_adapter.layer_adapters), self.config.image_share)
         with computing_in(features.precision, self.clip.device):
             x = adapt(first - 1, features.entry) if first else features.entry

@@ -21,13 +21,14 @@ from torch import Tensor
 
 from zsad.clip.adaptation import computing_in, run_blocks
 from zsad.clip.backbone import Activation, Clip, FeatureSpec, ImageFeatures, PositionResize
-from zsad.clip.text import DeepTokens
+from zsad.clip.token_tree import TokenTree, encode_tree, grow_tree
 from zsad.common.errors import UserError
 from zsad.config.schema import Protocol
 from zsad.learners.ada_clip.config import Config
 from zsad.learners.ada_clip.fusion import semantic_fusion
 from zsad.learners.ada_clip.prompts import Heads, StaticPrompts, prompts
 from zsad.learners.base import Batch, Phase, Scored, Upsample
+from zsad.learners.shared.fixed import fixed
 from zsad.learners.shared.losses import dice_loss, focal_loss
 from zsad.learners.shared.mosaic import MosaicLearner
 
@@ -69,7 +70,7 @@ class AdaClip(MosaicLearner):
     @property
     def not_exportable(self) -> str:
         clustered = "its image score clusters patches with scikit-learn's K-means (`clusters`), which no runtime has"
-        return clustered if self.config.clusters else "its text tower takes the prompts of one picture after the other"
+        return clustered if self.config.clusters else "its text side, with prompts of each picture, is no graph"
 
     def draw(self, generator: torch.Generator) -> None:
         self.seed.copy_(torch.randint(2**20, (), generator=generator))
@@ -84,19 +85,33 @@ class AdaClip(MosaicLearner):
     def text_features(self, names: Sequence[str], f_BD: Tensor) -> Tensor:
         """Unit prototypes [B, 2, D] of each picture, normal first: its prompts are its own."""
         dynamic_BmC = self.dynamic_text_prompt_generator(f_BD)
-        return torch.stack([self._prototypes(name, own) for name, own in zip(names, dynamic_BmC, strict=True)])
+        if len(set(names)) == 1:
+            return self._prototypes(names[0], dynamic_BmC)
+        found = f_BD.new_empty(len(f_BD), 2, f_BD.shape[1])
+        for name in dict.fromkeys(names):
+            own = [i for i, other in enumerate(names) if other == name]
+            found[own] = self._prototypes(name, dynamic_BmC[own])
+        return found
 
-    def _prototypes(self, name: str, dynamic_mC: Tensor) -> Tensor:
+    def _prototypes(self, name: str, dynamic_BmC: Tensor) -> Tensor:
+        """Of pictures that all have one name: what their prompts begin with alike is run once a picture."""
+        tree, normal = self._tree(name)
+        tokens = [dynamic_BmC + self.text_prompter.at(i) for i in range(1, self.config.depth)]
+        if self.config.prompt_fp16:
+            tokens = [own.half().to(own) for own in tokens]
+        features = F.normalize(encode_tree(self.clip.text, tree, dynamic_BmC, tokens), dim=-1)
+        return F.normalize(torch.stack([features[:, :normal].mean(1), features[:, normal:].mean(1)], dim=1), dim=-1)
+
+    @fixed
+    def _tree(self, name: str) -> tuple[TokenTree, int]:
+        """The prompts of a class name, normal ones first, and how many those are."""
         normal, anomalous = prompts(name)
-        tokens = [dynamic_mC + self.text_prompter.at(i) for i in range(1, self.config.depth)]
-        embeddings, eot = self.clip.text.embed_strings([*normal, *anomalous])
-        features = self.clip.text.encode(embeddings, eot, DeepTokens(tokens, self.config.prompt_fp16))
-        parts = F.normalize(features, dim=-1).split([len(normal), len(anomalous)])
-        return F.normalize(torch.stack([part.mean(0) for part in parts]), dim=-1)
+        rows = self.clip.text.rows([*normal, *anomalous])
+        return grow_tree(rows, self.clip.device), len(normal)
 
     def image_features(self, features: ImageFeatures) -> tuple[list[Tensor], Tensor]:
         """Unit patches [B, N, D] of each layer and the unit image feature [B, D] of the prompted tower."""
-        tower, own = self.clip.image, features.entry.shape[1]
+        tower, own = self.clip.tower(features.precision), features.entry.shape[1]
         dynamic_BmC = self.dynamic_visual_prompt_generator(features.cls_post)
 
         def prompt(index: int, x: Tensor) -> Tensor:

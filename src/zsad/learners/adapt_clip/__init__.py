@@ -33,6 +33,7 @@ from zsad.learners.adapt_clip.config import Config
 from zsad.learners.adapt_clip.fusion import enlarge, harmonic_mean, peak
 from zsad.learners.base import PAPER_SIDE, Batch, Scored
 from zsad.learners.few_shot import FewShotLearner, Support
+from zsad.learners.shared.fixed import fixed
 from zsad.learners.shared.losses import segmentation_loss
 from zsad.learners.shared.prompts import prototypes
 from zsad.learners.shared.similarity import mean_log_odds, two_way_logit
@@ -51,7 +52,6 @@ class AdaptClip(FewShotLearner):
     Config = Config
     few_shot: ClassVar[bool] = False
     few_shot_form: ClassVar[bool] = True
-    fixed = ("fixed_features", "learned_features")
     memory: Tensor  # few-shot form: unit patches of the support [L, k · N, D], a buffer
 
     def __init__(self, config: Any, clip: Clip, protocol: Protocol = "strict", shots: int = 0) -> None:
@@ -90,6 +90,7 @@ class AdaptClip(FewShotLearner):
     def not_exportable(self) -> str | None:
         return "its few-shot form looks up the memory picture by picture" if self.shots else None
 
+    @fixed
     @torch.no_grad()
     def fixed_features(self) -> Tensor:
         """Unit features [2, D] of the hand-written prompts, normal first."""
@@ -97,6 +98,7 @@ class AdaptClip(FewShotLearner):
             KNOWN[self.clip.text.ln_final] = prototypes(self.clip.text, States(), "object")
         return KNOWN[self.clip.text.ln_final]
 
+    @fixed
     def learned_features(self) -> Tensor:
         """Unit features [2, D] of the learned prompts, normal first."""
         return F.normalize(self.clip.text.encode(self.textual_learner(self._words)), dim=-1)

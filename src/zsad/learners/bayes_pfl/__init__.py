@@ -33,6 +33,7 @@ from zsad.learners.bayes_pfl import views as views
 from zsad.learners.bayes_pfl.config import Config
 from zsad.learners.bayes_pfl.losses import balanced_focal, global_dice, orthogonality
 from zsad.learners.bayes_pfl.prompts import Words, encode_prompts, read_words
+from zsad.learners.shared.fixed import fixed
 from zsad.learners.shared.mosaic import MosaicLearner
 
 HEADS = 4  # of the residual cross-attention
@@ -53,7 +54,6 @@ class BayesPfl(MosaicLearner):
     """Trained: prompt bank, temperatures, encoders, flows, RCA, classifier: 23,497,505 scalars at ViT-L."""
 
     Config = Config
-    fixed = ("words",)
     noise: Tensor  # [3, R, D]: test-time draws for context, normal and abnormal state, a buffer
     openai_activation: Activation = "gelu"  # type: ignore[misc]  # as the official code runs OpenAI's weights
     position_resize: PositionResize = "bicubic_antialias"  # type: ignore[misc]
@@ -118,12 +118,22 @@ class BayesPfl(MosaicLearner):
 
     def distributions(self, f_ND: Tensor, noise: Sequence[Tensor]) -> Draws:
         """Samples of context (per image), normal and abnormal state (one for all); noise [N or 1, R, D] each."""
-        context = flow.push(self.context_encoder(f_ND), self.PFL_context(f_ND), noise[0])
+        return self._context(f_ND, noise[0]), *self._states(noise[1:])
+
+    def _context(self, f_ND: Tensor, noise: Tensor) -> flow.Draw:
+        return flow.push(self.context_encoder(f_ND), self.PFL_context(f_ND), noise)
+
+    def _states(self, noise: Sequence[Tensor]) -> tuple[flow.Draw, flow.Draw]:
         normal, abnormal = (
             flow.push(self.state_encoder(flows.state), flows(), epsilon)
-            for flows, epsilon in zip((self.PFL_normal, self.PFL_abnormal), noise[1:], strict=True)
+            for flows, epsilon in zip((self.PFL_normal, self.PFL_abnormal), noise, strict=True)
         )
-        return context, normal, abnormal
+        return normal, abnormal
+
+    @fixed
+    def stored_states(self) -> tuple[flow.Draw, flow.Draw]:
+        """Samples of both states from the stored noise."""
+        return self._states((self.noise[1:2], self.noise[2:]))
 
     def text_features(self, names: Sequence[str], z: Sequence[Tensor], bank: slice = slice(None)) -> Tensor:
         """Unit text features [N, 2, R·B, D], normal first; z: context, normal, abnormal, [N or 1, R, D] each.
@@ -133,9 +143,10 @@ class BayesPfl(MosaicLearner):
         context = self.prompt_context[bank] + z[0][:, :, None, None]  # [N, R, B, tokens, C]
         states = torch.stack([self.prompt_state_normal, self.prompt_state_abnormal], dim=1)[bank]  # [B, 2, tokens, C]
         bias = torch.stack([z[1], z[2]], dim=2).expand(z[0].shape[0], -1, -1, -1)  # [N, R, 2, D]
-        return encode_prompts(self.clip.text, context, states + bias[:, :, None, :, None], self.words(names))
+        return encode_prompts(self.clip.text, context, states + bias[:, :, None, :, None], self.words(tuple(names)))
 
-    def words(self, names: Sequence[str]) -> Words:
+    @fixed
+    def words(self, names: tuple[str, ...]) -> Words:
         """What of the prompts is not learned."""
         return read_words(self.clip.text, names, self.prompt_context.shape[1] + self.prompt_state_normal.shape[1])
 
@@ -228,7 +239,9 @@ class BayesPfl(MosaicLearner):
     @torch.no_grad()
     def score(self, features: ImageFeatures, names: Sequence[str], target: str = "") -> Scored:
         f_ND = features.cls_post
-        draws = self.distributions(f_ND, self.test_noise(f_ND.shape[0]))
+        noise = self.test_noise(f_ND.shape[0])
+        states = self.stored_states() if self.protocol == "strict" else self._states(noise[1:])
+        draws = (self._context(f_ND, noise[0]), *states)
         text_N2PD = self.text_features(names, [draw.z for draw in draws])
         image_ND = self.classifier_image(features) if self.config.classifier_epochs else f_ND
         p_N = self.image_logits(image_ND, text_N2PD).double().sigmoid().mean(1)
@@ -248,7 +261,7 @@ class BayesPfl(MosaicLearner):
         for index in range(len(self.layers)):
             logits = enlarge(self.patch_logits(features, text_N2PD, index), self.map_grid)
             anomalous = anomalous + logits.sigmoid().mean(1)
-            normal = normal + (-logits).sigmoid().mean(1)
+            normal = normal + logits.neg_().sigmoid_().mean(1)  # in place: every pair has a map at full size
         tiny = torch.finfo(normal.dtype).tiny
         return anomalous.clamp_min(tiny).log() - normal.clamp_min(tiny).log()
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from zsad.clip.text import SOT, TextTower
+from zsad.clip.text import SOT, Prefix, TextTower
 from zsad.common.errors import UserError
 
 NAMES = {  # the official code's names for prompts
@@ -28,9 +28,9 @@ NAMES = {  # the official code's names for prompts
 
 
 class Words(NamedTuple):
-    """What is not learned: SOT [1, 1, C]; name and EOT [N, T, C] of each image, or of all, and how many tokens, [N]."""
+    """What is not learned: SOT, run already; name and EOT [N, T, C] of each image, or of all, how many tokens [N]."""
 
-    sot: Tensor
+    sot: Prefix
     names: Tensor
     lengths: Tensor
 
@@ -42,8 +42,7 @@ def encode_prompts(text: TextTower, context_NRBTC: Tensor, states_NRB2TC: Tensor
     follow, nothing after EOT.
     """
     N, R, B = context_NRBTC.shape[:3]
-    prefix = text.prefix(words.sot)
-    prefix = text.prefix(context_NRBTC.flatten(0, 2), prefix.repeat(N * R * B))
+    prefix = text.prefix(context_NRBTC.flatten(0, 2), words.sot.repeat(N * R * B))
     names = words.names[:, None, None, None].expand(N, R, B, 2, -1, -1)
     rest = torch.cat([states_NRB2TC.expand(N, *states_NRB2TC.shape[1:]), names], dim=4).flatten(0, 3)
     eot = (words.lengths + states_NRB2TC.shape[4] - 1)[:, None].expand(N, 2 * R * B).flatten()
@@ -64,4 +63,5 @@ def read_words(text: TextTower, names: Sequence[str], learned: int) -> Words:
     lengths = torch.tensor([len(row) for row in rows])
     longest = max(map(len, rows))
     padded = [row + [0] * (longest - len(row)) for row in rows]
-    return Words(text.embed([SOT])[None], torch.stack([text.embed(row) for row in padded]), lengths)
+    sot = text.prefix(text.embed([SOT])[None])
+    return Words(sot, torch.stack([text.embed(row) for row in padded]), lengths)

@@ -41,11 +41,10 @@ class Subject:
 
     def prediction(self, batch: int) -> Work:
         """Score a batch of pictures, decoded already."""
-        images = pictures(self.clip, batch)
+        images, learner = pictures(self.clip, batch), self.learner.settle()
 
         def work() -> None:
-            features = encode_images(self.clip, images, self.learner.spec, self.precision)
-            self.learner.eval().score(features, [NAME] * batch)
+            learner.score(encode_images(self.clip, images, learner.spec, self.precision), [NAME] * batch)
 
         return work
 
