@@ -56,7 +56,8 @@ def place_family(run: Run) -> None:
     run.stand_in("iopath.common.file_io")
     run.stand_in("dataset", Dataset=run.data_set)
     run.stand_in("visualization", visualizer=None)
-    run.stand_in("metrics", image_level_metrics=_recorder(run), pixel_level_metrics=lambda *_: 0.5)
+    recorder = _recorder(run)
+    run.stand_in("metrics", image_level_metrics=recorder, pixel_level_metrics=recorder)
     library = run.load("AnomalyCLIP_lib")
 
     def load(name: str, device: str, design_details: Any) -> tuple[Any, None]:

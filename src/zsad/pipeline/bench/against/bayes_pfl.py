@@ -30,8 +30,11 @@ def renamed(name: str) -> str:
 
 
 def edits(case: Case) -> list[Edit]:
-    """None: it asks a file of sizes."""
-    return []
+    """The block whose attention is kept, and where to; sizes it asks of a file."""
+    return [
+        Edit("models/transformer.py", "if idx == 12:", f"if idx == {min(12, case.blocks)}:", 1),
+        Edit("models/transformer.py", "torch.zeros([H, H]).to('cuda')", f"torch.zeros([H, H]).to('{case.device}')", 1),
+    ]
 
 
 def arguments(case: Case, folder: Path) -> dict[str, Any]:
@@ -55,12 +58,14 @@ def place(run: Run) -> None:
     def record(results: Any, *_: Any, **__: Any) -> None:
         run.record([gaussian_filter(one, sigma=SIGMA) for one in results["anomaly_maps"]], results["pr_sp"])
 
+    Path("models").symlink_to(run.repository / "models")  # it reads its tokenizer's file from where it is started
     run.stand_in("pkg_resources", packaging=packaging)
     run.stand_in("open_clip_local", __path__=[])
     run.stand_in("transformers", get_cosine_schedule_with_warmup=_cosine)
     run.stand_in("datasets", Makedataset=Makedataset)
     run.stand_in("models.evaluate", evaluate_pre=lambda *_: (0.5, 0.5))
     run.stand_in("models.metric_and_visualization", calcuate_metric_pixel=record, calcuate_metric_image=record)
+    run.load("models.transformer")
     run.started_alike(run.load("models.VPB"), "Context_Prompting")
 
 

@@ -79,7 +79,6 @@ def part(
 ) -> tuple[list[Row], dict[str, float]]:
     """Rows of inference or of training, and the largest differences between both sides' results."""
     case = write_learner(folder, method, what, repository, device, epochs + 1, backbone.image_size)
-    _check_edits(case)
     first, pairs = _take_turns(folder, case)
     results = [dict(np.load(folder / f"{who}.npz")) for who in (OURS, OFFICIAL)]
     rows = _inference_rows(method, pairs) if what == INFERENCE else _training_rows(method, first, pairs, case)
@@ -87,11 +86,18 @@ def part(
 
 
 def _checked(method: str, repository: Path) -> Any:
+    """The method's driver, if this is the repository that its edits were written for."""
     if method not in METHODS:
         raise UserError(f"--against {method}: no official repository of it is known; there are: {', '.join(METHODS)}")
     driver = driver_of(method)
     if not repository.is_dir():
         raise UserError(f"--against {method}={repository}: no such folder; clone github.com/{driver.HOME} there")
+    edits = driver.edits(Case(method, "", "", "", 0, 1, 1, 1, 64, 0, [], 0, {}))  # where they are does not follow sizes
+    try:
+        for file in {"test.py", "train.py", *(edit.file for edit in edits)}:
+            edited(repository / file, [edit for edit in edits if edit.file == file])
+    except UserError as error:
+        raise UserError(f"{error}; check out github.com/{driver.HOME} at {driver.COMMIT}") from None
     return driver
 
 
@@ -101,17 +107,6 @@ def _commit(repository: Path) -> str:
         return ""
     command = ["git", "-C", str(repository), "rev-parse", "HEAD"]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
-
-
-def _check_edits(case: Case) -> None:
-    """Before minutes are spent: whether the repository is the one that the edits were written for."""
-    driver = driver_of(case.method)
-    edits = driver.edits(case)
-    try:
-        for file in {"test.py", "train.py", *(edit.file for edit in edits)}:
-            edited(Path(case.repository) / file, [edit for edit in edits if edit.file == file])
-    except UserError as error:
-        raise UserError(f"{error}; check out github.com/{driver.HOME} at {driver.COMMIT}") from None
 
 
 def _take_turns(folder: Path, case: Case) -> tuple[list[Turn], list[tuple[Turn, Turn]]]:

@@ -9,11 +9,11 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import Any
 from unittest.mock import MagicMock
 
 import numpy as np
@@ -38,22 +38,11 @@ class Edit:
     count: int
 
 
-class Driver(Protocol):
-    """What a method's file has. HOME: owner/name; COMMIT: for which it was written; SETTINGS: of our learner."""
-
-    HOME: str
-    COMMIT: str
-    SETTINGS: Mapping[str, Any]
-
-    def settings(self, case_what: str, epochs: int) -> dict[str, Any]: ...
-    def renamed(self, name: str) -> str: ...
-    def edits(self, case: Case) -> list[Edit]: ...
-    def arguments(self, case: Case, folder: Path) -> dict[str, Any]: ...
-    def place(self, run: "Run") -> None: ...
-
-
 def driver_of(method: str) -> Any:
-    """The module of this method."""
+    """The module of this method: HOME and COMMIT of what it was written for, and its functions.
+
+    `settings` of our learner, `renamed` parameters, `edits` and `arguments` of the scripts, `place` for all stand-ins.
+    """
     return importlib.import_module(f"zsad.pipeline.bench.against.{method}")
 
 
@@ -144,11 +133,12 @@ class Run:
         own = [edit for edit in self.edits if edit.file == file]
         if not own:
             return importlib.import_module(name)
-        if "." in name:
-            importlib.import_module(name.rpartition(".")[0])
+        package = name.rpartition(".")[0]
+        if package:
+            importlib.import_module(package)
         path = self.repository / file
         module = ModuleType(name)
-        module.__file__ = str(path)
+        module.__file__, module.__package__ = str(path), package
         sys.modules[name] = module
         exec(compile(edited(path, own), path, "exec"), vars(module))
         return module
