@@ -69,6 +69,7 @@ def against(params: Params, method: str, repository: Path, epochs: int) -> Besid
         differences: dict[str, float] = {}
         for what in (INFERENCE, TRAINING):
             found, gaps = part(folder, method, what, repository, device, epochs, backbone)
+            log("\n".join(f"{method}: {row.what}: official / ours {row.ratio:.2f}" for row in found))
             rows += found
             differences |= gaps
     return Beside(method, commit, rows, differences)
