@@ -32,8 +32,14 @@ def add_commands(commands: Commands) -> None:
     doctor.add_argument("--online", action="store_true", help="also ask DVC's remote whether it answers")
     bench = add_command(commands, "bench", _bench, "time the image tower, predictions and training steps; a table")
     bench.add_argument("keys", nargs="*", metavar="KEY", help="configurations of params.yaml (default: all)")
-    bench.add_argument("--batch", type=int, nargs="+", default=[1, 8], metavar="N", help="pictures at once (1 8)")
+    bench.add_argument("--batch", type=int, nargs="+", metavar="N", help="pictures at once (default: 1 8)")
     bench.add_argument("--rounds", type=int, default=7, metavar="N", help="runs of each, in turn (%(default)s)")
+    bench.add_argument(
+        "--against",
+        nargs="+",
+        metavar="METHOD=DIR",
+        help="in place of all that: official codes in these folders beside ours; --rounds: epochs of a training",
+    )
     bench.add_argument("--json", type=Path, metavar="FILE", help="write the rows there as well")
 
 
@@ -111,15 +117,38 @@ def _cost(arguments: argparse.Namespace) -> None:
 def _bench(arguments: argparse.Namespace) -> None:
     from zsad.common.errors import UserError
 
-    for option in ("batch", "rounds"):
-        value = getattr(arguments, option)
-        if min(value if isinstance(value, list) else [value]) < 1:
+    batches = [1, 8] if arguments.batch is None else arguments.batch
+    for option, value in (("batch", min(batches)), ("rounds", arguments.rounds)):
+        if value < 1:
             raise UserError(f"--{option} {value}: at least 1")
+    if arguments.against:
+        _bench_against(arguments)
+        return
     params = stage_params()
     from zsad.common.io import write_json
     from zsad.pipeline.bench.measure import bench
 
-    found = bench(params, arguments.keys, arguments.batch, arguments.rounds)
+    found = bench(params, arguments.keys, batches, arguments.rounds)
     if arguments.json:
         write_json(arguments.json, found.as_dict())
     print(found.markdown)
+
+
+def _bench_against(arguments: argparse.Namespace) -> None:
+    from zsad.common.errors import UserError
+
+    if arguments.keys or arguments.batch:
+        raise UserError("--against takes no KEY and no --batch: official codes predict one picture at a time")
+    if arguments.rounds < 2:
+        raise UserError(f"--rounds {arguments.rounds}: --against wants at least 2, for epochs after the first")
+    pairs = [text.partition("=") for text in arguments.against]
+    if wrong := [method for method, _, folder in pairs if not folder]:
+        raise UserError(f"--against {wrong[0]}: expected METHOD=DIR, such as cops=../CoPS")
+    params = stage_params()
+    from zsad.common.io import write_json
+    from zsad.pipeline.bench.against.measure import against, as_markdown
+
+    found = [against(params, method, Path(folder).resolve(), arguments.rounds) for method, _, folder in pairs]
+    if arguments.json:
+        write_json(arguments.json, [one.as_dict() for one in found])
+    print(as_markdown(found))

@@ -66,4 +66,4 @@ def test_what_cannot_be_timed_is_named(place: Path, capsys: pytest.CaptureFixtur
     assert main(["bench", "cosp"]) == 2
     assert "cosp" in capsys.readouterr().err
     assert main(["bench", "--batch", "0"]) == 2
-    assert "--batch [0]: at least 1" in capsys.readouterr().err
+    assert "--batch 0: at least 1" in capsys.readouterr().err
