@@ -1,0 +1,1 @@
+"""Jobs for tests of executors."""
