@@ -4,14 +4,12 @@ import logging
 import os
 from importlib.util import find_spec
 
-from zsad.common.cpu import cores
 from zsad.common.errors import UserError
 
 STORE = 1 << 30  # bytes of shared memory, of a cluster of our own
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # what Ray warns of: its coming default
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # else its processes write to our stderr; their files keep the rest
 }
 
 
@@ -21,11 +19,8 @@ def check_installed() -> None:
         raise UserError('--engine ray: Ray is not installed: pip install "zsad[ray]"')
 
 
-def start_ray(cpus: int | None = None) -> bool:
-    """Join or start a cluster; whether this call did. UserError where Ray is not installed.
-
-    cpus: cores of a cluster that is started, default those of this process.
-    """
+def start_ray(cpus: int) -> bool:
+    """Join a cluster, or start one of so many cores; whether this call did. UserError where Ray is not installed."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     check_installed()
@@ -33,7 +28,7 @@ def start_ray(cpus: int | None = None) -> bool:
 
     if ray.is_initialized():
         return False
-    own = {"num_cpus": cpus or cores(), "object_store_memory": STORE, "include_dashboard": False}
+    own = {"address": "local", "num_cpus": cpus, "object_store_memory": STORE, "include_dashboard": False}
     told = {} if os.environ.get("RAY_ADDRESS") else own
     ray.init(logging_level=logging.ERROR, log_to_driver=False, **told)
     return True

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zsad.common.cluster import resources, start_ray
+from zsad.common.cpu import cores
 from zsad.common.errors import UserError
 
 SCORING, READING = 0.75, 0.25  # of a core: a worker and what reads for it share one (equal shares, and Ray fuses both)
@@ -40,12 +41,14 @@ class Cluster:
 @contextmanager
 def joined(workers: int | None) -> Iterator[Cluster]:
     """A cluster for so many workers, default one a GPU, else one a core; UserError where it has no room for them."""
-    started = start_ray(workers)
+    started = start_ray(max(workers or 0, cores()))
     import ray
     import ray.data
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)  # its import has set another
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.raise_original_map_exception = True  # else Ray's own wraps it, without its cause
     try:
         cpus, gpus = resources()
         count = workers or gpus or cpus

@@ -43,10 +43,10 @@ class Parts:
         self._token = token
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Write rows as one part. RuntimeError when a later run has taken over: nobody writes behind its back."""
+        """Write rows as one part. UserError when a later run has taken over: nobody writes behind its back."""
         held = json.loads(self._place.read(RUN) or b"{}")
         if held.get("token") != self._token:
-            raise RuntimeError(f"{self._place.address}: another run has taken over; this one ends")
+            raise UserError(f"--out {self._place.address}: another run has taken over; let one of them end")
         cells = [as_cells(row) | {name: row[name] for name in OWN} for row in rows]
         name = content_hash([[row["path"], row["stamp"]] for row in rows])
         self._write(f"{SCORES}/{name}.parquet", pyarrow.Table.from_pylist(cells, part_schema()))
@@ -74,7 +74,7 @@ class Parts:
         self._place.write(name, content.getvalue())
 
 
-def _is_kept(waiting: Waiting, path: str, stamp: str, error: str | None, retry: bool) -> bool:
+def _is_kept(waiting: Waiting, path: str, stamp: str, error: str, retry: bool) -> bool:
     if path not in waiting:
         return True  # of a source that this run was not given
     if waiting[path] != stamp or (error and retry):

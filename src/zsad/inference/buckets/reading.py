@@ -23,13 +23,13 @@ SCHEMA = pyarrow.schema([*FIELDS, *MORE, ("height", pyarrow.int32()), ("rgb", py
 
 
 class Read(NamedTuple):
-    """A picture as it came, or why it could not be read; size: bytes; sha256: of the content."""
+    """A picture as it came, or why it could not be read (`error`); size: bytes; sha256: of the content."""
 
     path: str
     stamp: str
     size: int | None
     sha256: str | None
-    error: str | None
+    error: str
     picture: Image.Image | None
 
     @property
@@ -73,7 +73,7 @@ def _read(named: tuple[str, str], bits: int | None) -> Read:
         return Read(path, stamp, None, None, f"{path}: not a readable picture ({why})", None)
     known = (path, stamp, len(data), hashlib.sha256(data).hexdigest())
     try:
-        return Read(*known, None, open_picture(data, bits))
+        return Read(*known, "", open_picture(data, bits))
     except UserError as error:
         return Read(*known, path + str(error).removeprefix("picture"), None)
 

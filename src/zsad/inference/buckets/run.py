@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from zsad.inference.model import Predictor
 
 PART = 256  # pictures of a part at most: what a crash of a worker costs
-AT_ONCE = 16  # pictures that a reading task takes up at a time
 
 
 def predict_places(
@@ -98,8 +97,8 @@ def _score(left: Mapping[str, str | None], work: Work, workers: int | None, summ
         summary.pace = str(Pace())
 
 
-def _errors(left: Mapping[str, str | None], work: Work, cluster: Cluster) -> Iterator[str | None]:
-    """Why each picture could not be read, None where it was scored; in no order."""
+def _errors(left: Mapping[str, str | None], work: Work, cluster: Cluster) -> Iterator[str]:
+    """Why each picture could not be read, empty where it was scored; in no order."""
     import ray.data
 
     paths, stamps = list(left), list(left.values())
@@ -109,7 +108,7 @@ def _errors(left: Mapping[str, str | None], work: Work, cluster: Cluster) -> Ite
     read = ray.data.from_arrow(blocks).map_batches(
         read_pictures,
         fn_kwargs={"bits": work.options.bits, "directory": work.directory},
-        batch_size=AT_ONCE,
+        batch_size=None,
         batch_format="pyarrow",
         **cluster.reading,
     )

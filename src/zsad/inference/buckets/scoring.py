@@ -54,7 +54,7 @@ class Scorer:
         self._known: OrderedDict[str, Row] = OrderedDict()
 
     def __call__(self, pictures: pyarrow.Table) -> pyarrow.Table:
-        """Score them, write their part, and give what could not be read: error [pictures], null where all is well."""
+        """Score them, write their part, and give what could not be read: error [pictures], empty where all is well."""
         rows = list(self._rows(unpacked(pictures)))
         self._parts.add(rows)
         while len(self._known) > REMEMBERED:

@@ -49,7 +49,7 @@ def _here(params: Params, main: Main, jobs: int | None) -> tuple[Executor, int]:
 
 
 def _on_ray(params: Params, main: Main, jobs: int | None) -> tuple[Executor, int]:
-    start_ray()
+    start_ray(max(jobs or 0, cores()))
     cpus, gpus = resources()
     usable = 0 if params.device == "cpu" else gpus
     count = jobs or usable or cpus

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.pipeline.grid.jobs import finish, job
+from tests.helpers.jobs import finish, job
 from zsad.cli.main import main
 from zsad.pipeline.grid.ray_executor import RayExecutor
 
