@@ -5,7 +5,7 @@ As a program it predicts a folder, slowly, so that a test can kill it: python -m
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +42,12 @@ class Brightness:
 
     def category(self, category: str | None) -> str:
         return category or ""
+
+    def prompt_name(self, category: str, asked: str | None) -> str:
+        return asked or "object"
+
+    def scored(self, batch: Sequence[Image.Image], category: str, name: str) -> tuple[np.ndarray, None]:
+        return np.array([one.score for one in self.predict_batch(batch)]), None
 
     def predict_batch(self, images: Iterable[Image.Image], batch_size: int = 8, **_: Any) -> Iterator[Told]:
         batch = list(images)

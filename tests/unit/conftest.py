@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import ray
 
 from tests.helpers.fetching import WAITS, Obtain, fetcher
 from tests.helpers.http_server import Server, serve
+from zsad.common.cluster import start_ray
 
 
 @pytest.fixture
@@ -15,6 +17,14 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     WAITS.clear()
     with serve() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[None]:
+    """Ray on this machine, with two cores."""
+    start_ray(2)
+    yield
+    ray.shutdown()
 
 
 @pytest.fixture

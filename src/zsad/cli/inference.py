@@ -1,12 +1,17 @@
 """`zsad predict`: a dataset as a stage, or people's own pictures; `zsad combine`: an ensemble of such stages."""
 
 import argparse
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zsad.cli.parsing import Commands, add_command, stage_params
 from zsad.common.errors import UserError
 from zsad.common.progress import log
+
+if TYPE_CHECKING:
+    from zsad.inference.model import Predictor
+    from zsad.inference.pictures.summary import Summary
 
 OF_PICTURES = {  # options of `zsad predict MODEL PATH…` alone, and what says the same of a dataset
     "object": "a dataset's class names stand under its `classes` in params.yaml",
@@ -16,7 +21,7 @@ OF_PICTURES = {  # options of `zsad predict MODEL PATH…` alone, and what says 
     "device": "write `device` in params.yaml",
     "precision": "write `precision` in params.yaml",
     **dict.fromkeys(
-        ("format", "scale", "pixel_threshold", "bits", "batch_size", "workers", "watch", "anew"),
+        ("format", "scale", "pixel_threshold", "bits", "batch_size", "workers", "watch", "anew", "engine", "maps"),
         "a model is models:/KEY@champion, or a .safetensors file",
     ),
 }
@@ -36,9 +41,9 @@ def add_commands(commands: Commands) -> None:
         "paths",
         nargs="+",
         metavar="path",
-        help="dataset key; or files, folders, quoted patterns, `-`: a list on stdin",
+        help="dataset key; or files, folders, quoted patterns, `-`: a list on stdin; with --engine ray addresses",
     )
-    predict.add_argument("--out", type=Path, default=Path("predictions"), help="where results go (%(default)s)")
+    predict.add_argument("--out", default="predictions", help="where results go (%(default)s)")
     predict.add_argument("--object", help="class name, for learners whose prompts hold one (default: object)")
     predict.add_argument("--category", help="of a few-shot model: which of its categories the pictures are of")
     predict.add_argument(
@@ -61,6 +66,8 @@ def _add_people(group: Any) -> None:
     group.add_argument("--workers", type=int, metavar="N", help="threads that decode and write (one a core, 8 at most)")
     group.add_argument("--device", metavar="D", help="auto, cpu or cuda (auto)")
     group.add_argument("--precision", metavar="P", help="of the image tower: fp32, bf16, or on a GPU fp16 (fp32)")
+    group.add_argument("--engine", choices=["ray"], help="on a cluster, from and to folders or addresses (s3://…)")
+    group.add_argument("--maps", action="store_true", default=None, help="with --engine ray: also write what is seen")
 
 
 def _combine(arguments: argparse.Namespace) -> None:
@@ -80,21 +87,52 @@ def _predict(arguments: argparse.Namespace) -> None:
 def _predict_pictures(arguments: argparse.Namespace) -> None:
     from zsad.inference.pictures.options import Options
 
+    if arguments.engine:
+        _told(_predict_places(arguments))
+        return
+    if arguments.maps or "://" in arguments.out:
+        option = "--maps" if arguments.maps else f"--out {arguments.out}"
+        raise UserError(f"{option}: wants --engine ray; without it heatmaps are written always, and into a folder")
     options = Options(arguments.object, arguments.category, **_asked(arguments))
     options.check(arguments.paths)  # a slip shows before the model is loaded
     from zsad.inference.pictures.run import predict_pictures
+
+    predictor = _load(arguments.model, arguments.device, **_how(arguments))
+    out = Path(arguments.out)
+    _told(predict_pictures(predictor, arguments.paths, out, options, _words(arguments.states)), options.watch)
+
+
+def _predict_places(arguments: argparse.Namespace) -> "Summary":
+    from zsad.common.cluster import check_installed
+    from zsad.inference.pictures.options import Options
+
+    check_installed()
+    if arguments.format not in (None, "parquet"):
+        raise UserError(f"--format {arguments.format}: --engine ray writes parts, which are parquet; leave it out")
+    options = Options(arguments.object, arguments.category, **{**_asked(arguments), "form": "parquet"})
+    from zsad.inference.buckets.run import predict_places
+
+    load = partial(_load, arguments.model, arguments.device, **_how(arguments))
+    told = _words(arguments.states)
+    maps = bool(arguments.maps)
+    return predict_places(load, arguments.paths, arguments.out, options, told, arguments.workers, maps)
+
+
+def _how(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What beside its place decides what a model is."""
+    asked = {"states": arguments.states, "calibration": arguments.calibration}
+    return {**asked, "precision": arguments.precision or "fp32"}
+
+
+def _load(model: str, asked: str | None, device: str | None = None, **how: Any) -> "Predictor":
     from zsad.tracking.loading import load
 
-    predictor = load(
-        arguments.model,
-        arguments.device or "auto",
-        states=arguments.states,
-        calibration=arguments.calibration,
-        precision=arguments.precision or "fp32",
-    )
-    summary = predict_pictures(predictor, arguments.paths, arguments.out, options, _words(arguments.states))
+    return load(model, device or asked or "auto", **how)
+
+
+def _told(summary: "Summary", is_watching: bool = False) -> None:
     print(summary.told)
-    if summary.failed and not options.watch:
+    if summary.failed and not is_watching:
         raise UserError(summary.complaint)
     if summary.failed:
         log(summary.complaint)

@@ -13,6 +13,7 @@ def add_commands(commands: Commands) -> None:
     repro.add_argument("targets", nargs="*", metavar="TARGET", help="stages, as for dvc repro (default: all)")
     repro.add_argument("-j", "--jobs", type=int, metavar="N", help="at once (default: one a GPU, else one a core)")
     repro.add_argument("--keep-going", action="store_true", help="after a failure, run what does not depend on it")
+    repro.add_argument("--engine", choices=["ray"], help="on a Ray cluster whose machines share this folder")
     repro.add_argument("--dry-run", action="store_true", help="only say what is out of date")
     add_command(commands, "code", _code, "digests of what each stage's code is, to data/code")
     add_command(commands, "backbones", _backbones, "which frozen CLIP each configuration runs on, to data/backbones")
@@ -52,7 +53,8 @@ def _repro(arguments: argparse.Namespace) -> int:
 
     params = load_params()
     if not arguments.dry_run:
-        return repro(params, main, arguments.targets, arguments.jobs, arguments.keep_going)
+        on_ray = arguments.engine == "ray"
+        return repro(params, main, arguments.targets, arguments.jobs, arguments.keep_going, on_ray)
     found = plan(Stages(arguments.targets))
     print("\n".join(f"{name}: {why}" for name, why in found.items()) or "everything is up to date")
     return 0

@@ -7,7 +7,7 @@ from functools import partial
 from itertools import islice
 from os import stat_result
 from stat import S_ISREG
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 
 from PIL import Image
 
@@ -39,6 +39,19 @@ class Decoded(NamedTuple):
         return self.picture.width * self.picture.height if self.picture else 1
 
 
+class Opened(Protocol):
+    """What batches are made of: a picture, or None for one that takes no place in a batch."""
+
+    @property
+    def picture(self) -> Image.Image | None: ...
+
+    @property
+    def pixels(self) -> int: ...
+
+
+T = TypeVar("T", bound=Opened)
+
+
 def stamp_of(status: stat_result) -> Stamp:
     """The stamp of a file."""
     return Stamp(status.st_size, status.st_mtime_ns)
@@ -65,9 +78,9 @@ def fitting(count: int, pixels: int) -> int:
     return max(1, min(count, MOST_PIXELS // pixels))
 
 
-def in_batches(decoded: Iterable[Decoded], size: int) -> Iterator[list[Decoded]]:
+def in_batches(decoded: Iterable[T], size: int) -> Iterator[list[T]]:
     """Batches of at most `size` readable pictures; unreadable ones among them. Large ones make small batches."""
-    batch: list[Decoded] = []
+    batch: list[T] = []
     for one in decoded:
         batch.append(one)
         readable = [each for each in batch if each.picture]

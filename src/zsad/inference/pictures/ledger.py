@@ -67,12 +67,17 @@ class Ledger:
             write_json(path, self._run)
             return
         held = read_json(path) if path.is_file() else {}
-        if differ := sorted(name for name, value in self._run.items() if held.get(name) != value):
-            raise UserError(
-                f"--out {out}: holds results with other settings ({', '.join(differ)}); name another folder, "
-                "or replace what is there with --anew"
-            )
+        check_same(held, self._run, out)
         self._run = held
+
+
+def check_same(held: Mapping[str, Any], asked: Mapping[str, Any], out: Path | str) -> None:
+    """UserError where what `out` holds was asked otherwise."""
+    if differ := sorted(name for name, value in asked.items() if held.get(name) != value):
+        raise UserError(
+            f"--out {out}: holds results with other settings ({', '.join(differ)}); name another folder, "
+            "or replace what is there with --anew"
+        )
 
 
 def is_done(row: Row, stamp: Stamp) -> bool:

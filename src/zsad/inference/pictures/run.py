@@ -51,15 +51,7 @@ def predict_pictures(
     options.check(paths)
     predictor.category(options.category)
     given = None if options.watch else _given(paths, out)
-    calibration = predictor.calibration
-    asked = {
-        "model": predictor.checkpoint_sha256,
-        "calibration": content_hash(calibration.as_dict()) if calibration else None,
-        "version": __version__,
-        "precision": predictor.precision,
-        **(told or {}),
-        **options.settings,
-    }
+    asked = settings_of(predictor, options, told)
     with open_ledger(out, asked, options.anew, lambda row: remove_outputs(out, row["place"])) as ledger:
         run = _Run(predictor, out, options, ledger)
         if given is not None:
@@ -67,6 +59,19 @@ def predict_pictures(
         else:
             _watch(run, paths)
         return run.finish()
+
+
+def settings_of(predictor: "Predictor", options: Options, told: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What decides results: those of a folder agree in it."""
+    calibration = predictor.calibration
+    return {
+        "model": predictor.checkpoint_sha256,
+        "calibration": content_hash(calibration.as_dict()) if calibration else None,
+        "version": __version__,
+        "precision": predictor.precision,
+        **(told or {}),
+        **options.settings,
+    }
 
 
 def _given(paths: Sequence[str], out: Path) -> Iterable[Source]:
@@ -97,7 +102,8 @@ class _Run:
         if self._threshold is None and predictor.calibration:
             self._threshold = predictor.calibration.pixel_threshold
         self._scale = self._known_scale()
-        self._summary = Summary(table.table_path(out, options.form))
+        self._table = table.table_path(out, options.form)
+        self._summary = Summary(self._table)
         self._pace = Pace()
         self._in_work: set[str] = set()
 
@@ -117,7 +123,7 @@ class _Run:
     def finish(self) -> Summary:
         """Write the whole table."""
         labels: dict[Any, int] = {}
-        table.write_table(self._summary.table, self._counted(labels))
+        table.write_table(self._table, self._counted(labels))
         self._summary.rows = sum(labels.values())
         self._summary.anomalous = labels.get(1, 0) if labels.keys() & {0, 1} else None
         self._summary.pace = str(self._pace)
@@ -210,6 +216,6 @@ class _Run:
         self._ledger.add(row)
         self._in_work.discard(row["place"])
         if self._options.watch:
-            table.append_row(self._summary.table, row)
+            table.append_row(self._table, row)
         if row["error"]:
             self._summary.add_failure(row["error"])

@@ -10,7 +10,7 @@ SHOWN = 20  # unreadable files that are told; the table has all
 class Summary:
     """rows, anomalous: of the whole table (None: nobody labels); kept: were done before; failed: unreadable, now."""
 
-    table: Path
+    table: Path | str
     rows: int = 0
     anomalous: int | None = None
     kept: int = 0

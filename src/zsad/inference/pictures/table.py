@@ -55,6 +55,20 @@ def append_row(path: Path, row: Row) -> None:
         file.write(_line(path, row))
 
 
+def parquet_schema() -> Any:
+    """pyarrow's schema of the table."""
+    import pyarrow
+
+    kinds = {"score": pyarrow.float64(), "label": pyarrow.int8(), "threshold": pyarrow.float64()}
+    kinds["percentile"] = pyarrow.float64()
+    return pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in COLUMNS])
+
+
+def as_cells(row: Row) -> Row:
+    """A row as Parquet holds it: regions as JSON, names as UTF-8."""
+    return {name: _as_cell(name, row[name]) for name in COLUMNS}
+
+
 def _opened(path: Path, mode: str) -> IO[str]:
     return path.open(mode, encoding="utf-8", errors="surrogateescape", newline="")  # names may be no UTF-8
 
@@ -83,16 +97,14 @@ def _write_parquet(path: Path, rows: Iterable[Row]) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    kinds = {"score": pyarrow.float64(), "label": pyarrow.int8(), "threshold": pyarrow.float64()}
-    kinds["percentile"] = pyarrow.float64()
-    schema = pyarrow.schema([(name, kinds.get(name, pyarrow.string())) for name in COLUMNS])
+    schema = parquet_schema()
     with pyarrow.parquet.ParquetWriter(path, schema) as writer:
         for chunk in _chunks(iter(rows)):
             writer.write_table(pyarrow.Table.from_pylist(chunk, schema))
 
 
 def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    while chunk := [{name: _as_cell(name, row[name]) for name in COLUMNS} for row in islice(rows, CHUNK)]:
+    while chunk := [as_cells(row) for row in islice(rows, CHUNK)]:
         yield chunk
 
 

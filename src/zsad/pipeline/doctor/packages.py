@@ -21,6 +21,7 @@ EXTRAS = {  # of people who use zsad, and what they are for; the others are for 
     "export": "one file for a runtime",
     "gcs": "datasets at gs:// addresses",
     "kaggle": "datasets from Kaggle",
+    "ray": "clusters",
     "s3": "datasets at s3:// addresses",
 }
 SHOWN = 6  # differences that a row lists

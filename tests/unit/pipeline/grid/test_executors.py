@@ -10,22 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.helpers.jobs import finish, job
 from zsad.cli.main import main
-from zsad.pipeline.grid.executors import Job, LocalExecutor, visible_gpus
-
-
-def job(tmp_path: Path, name: str, *commands: str, gpu: bool = False, torch: bool = False) -> Job:
-    environment = {"TOLD": "by the job"}
-    return Job(name, commands, str(tmp_path), tmp_path / f"logs/{name}.log", torch, gpu, environment)
-
-
-def finish(executor: LocalExecutor, count: int) -> dict[str, int]:
-    codes: dict[str, int] = {}
-    deadline = time.monotonic() + 120
-    while len(codes) < count:
-        assert time.monotonic() < deadline
-        codes |= {ended.name: code for ended, code in executor.ended(0.2)}
-    return codes
+from zsad.pipeline.grid.executors import LocalExecutor, visible_gpus
 
 
 def test_commands_run_in_order_until_one_fails(tmp_path: Path) -> None:
