@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zsad.clip.architectures import obstacles
+from zsad.clip.weights import model_config
 from zsad.common.errors import UserError
 from zsad.common.io import file_sha256, write_json
+from zsad.config.schema import BackboneParams
 
 HEAD = 64  # OpenAI's towers have heads of this width, and the authors' codes derive their number from it
 
@@ -34,24 +35,17 @@ def write_untrained(config: Mapping[str, Any], out: Path) -> None:
     write_json(out / "backbone.json", {**identity, "sha256": file_sha256(weights)})
 
 
-def architecture(name: str) -> dict[str, Any]:
-    """The `model_cfg` of an open_clip name, or of the embedded CLIP; heads of OpenAI's width, or a UserError."""
-    import open_clip
-
-    from zsad.clip.embedded import loader as embedded
-    from zsad.clip.weights import EMBEDDED
-
-    config = embedded.config()["model_cfg"] if name == EMBEDDED else open_clip.get_model_config(name)
-    why = ["no such architecture in open_clip"] if config is None else obstacles(config)
-    if not why:
-        heads = (
-            config["vision_cfg"].get("head_width", HEAD),
-            config["text_cfg"]["width"] // config["text_cfg"]["heads"],
+def config_as_openai(params: BackboneParams) -> dict[str, Any]:
+    """The `model_cfg` of a backbone, whose weights need not be there; UserError unless heads have OpenAI's width."""
+    config = model_config(params)
+    text = config["text_cfg"]
+    heads = (config["vision_cfg"].get("head_width", HEAD), text["width"] // text["heads"])
+    if heads != (HEAD, HEAD):
+        raise UserError(
+            f"params.yaml: backbones: {params.name!r}: heads of {heads[0]} and {heads[1]}, where OpenAI's have {HEAD};"
+            " ViT-B-16 or ViT-L-14-336 would do"
         )
-        why = [] if heads == (HEAD, HEAD) else [f"heads of {heads[0]} and {heads[1]}, where OpenAI's have {HEAD}"]
-    if why:
-        raise UserError(f"params.yaml: backbones: {name!r}: {'; '.join(why)}; ViT-B-16 or ViT-L-14-336 would do")
-    return dict(config)
+    return config
 
 
 def _values(name: str, shape: tuple[int, ...]) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from zsad.clip.backbone import Clip
-from zsad.clip.untrained import architecture, write_untrained
+from zsad.clip.untrained import config_as_openai, write_untrained
 from zsad.common.io import write_json
 from zsad.common.seeding import seed_everything
 from zsad.config.schema import BackboneParams
@@ -22,7 +22,7 @@ def write_shared(folder: Path, backbone: BackboneParams) -> None:
     """A CLIP of the backbone's architecture with random weights, and pictures of its size."""
     from safetensors.torch import load_file
 
-    config = architecture(backbone.name)
+    config = config_as_openai(backbone)
     write_untrained(config, folder / "clip")
     write_json(folder / "clip.json", config)
     torch.save(load_file(folder / "clip" / "open_clip_model.safetensors"), folder / "clip.pth")

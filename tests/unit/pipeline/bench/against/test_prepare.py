@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from zsad.clip.untrained import architecture, write_untrained
+from zsad.clip.untrained import config_as_openai, write_untrained
 from zsad.common.errors import UserError
+from zsad.config.schema import BackboneParams
 from zsad.pipeline.bench.against.case import NAME, PICTURES, draw_pictures
 from zsad.pipeline.bench.against.measure import METHODS
 from zsad.pipeline.bench.against.ours import inputs
@@ -45,11 +46,14 @@ def test_weights_are_those_of_half_precision_and_alike_everywhere(tiny_config: d
 
 
 def test_architectures_that_the_official_codes_cannot_build_are_refused() -> None:
-    assert architecture("embedded")["vision_cfg"]["layers"] == 8
+    def config(name: str) -> dict[str, Any]:
+        return config_as_openai(BackboneParams(name=name, pretrained=name, image_size=224))
+
+    assert config("embedded")["vision_cfg"]["layers"] == 8
     with pytest.raises(UserError, match="no such architecture"):
-        architecture("ViT-B-17")
+        config("ViT-B-17")
     with pytest.raises(UserError, match="heads of 80"):
-        architecture("ViT-H-14")
+        config("ViT-H-14")
 
 
 def test_pictures_with_masks_in_the_order_of_the_manifest(tmp_path: Path) -> None:
