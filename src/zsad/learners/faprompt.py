@@ -133,8 +133,9 @@ class FaPrompt(Learner):
     def learned(self) -> tuple[Prefix, Tensor, Tensor]:
         """The prompts as learned: their prefix, the unit normal feature [1, D], raw abnormal features [1, K, D]."""
         prefix = self.prefix()
+        normal_1D = F.normalize(self.normal_feature(prefix), dim=-1)
         abnormal_1KD = self.abnormal_features(prefix, self.ctx_neg.new_zeros(1, self.ctx_neg.shape[-1]))
-        return prefix, F.normalize(self.normal_feature(prefix), dim=-1), abnormal_1KD
+        return prefix, normal_1D, abnormal_1KD
 
     def _encode(self, prefix: Prefix, rest_STC: Tensor) -> Tensor:
         return self.clip.text.encode(rest_STC, past=prefix.repeat(rest_STC.shape[0]))
