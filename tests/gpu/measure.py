@@ -2,7 +2,7 @@
 
 `make gpu` runs it after the comparison with the CPU. `demo`: the pipeline in a clone of what is committed, with its
 metrics against the committed ones by the gate. `timings`: `zsad bench` in fp32 and bf16, tables and reports/gpu.json.
-With `--device cpu --name ViT-B-16 --side 32 --batch 1` the timings run anywhere.
+With `--device cpu --name ViT-B-16 --side 64 --batch 1` the timings run anywhere.
 """
 
 import argparse

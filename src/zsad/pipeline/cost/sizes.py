@@ -1,5 +1,6 @@
 """How many pictures a dataset has, as far as it is known: from its manifest, else from what is published or drawn."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from zsad.common.errors import UserError
@@ -40,5 +41,5 @@ def size_of(params: Params, key: str) -> Size:
     return _published(sum(counts), entry.categories)
 
 
-def _published(pictures: int, categories: dict[str, str]) -> Size:
+def _published(pictures: int, categories: Mapping[str, str]) -> Size:
     return Size(pictures, pictures, tuple(dict.fromkeys(categories.values())), len(categories))

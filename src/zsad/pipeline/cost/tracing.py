@@ -55,7 +55,7 @@ class Unknown(TorchFunctionMode):
         if not any(isinstance(one, Tensor) and one.is_meta for one in args):
             return func(*args, **kwargs)
         if func is F.scaled_dot_product_attention and len(args) == 3 and kwargs.get("attn_mask") is None:
-            return _fused(*args, kwargs.get("is_causal", False))
+            return _fused(args[0], args[1], args[2], kwargs.get("is_causal", False))
         if func is Tensor.__getitem__:
             return func(args[0], _all_chosen(args[1]))
         answer = _ANSWERS.get(func)

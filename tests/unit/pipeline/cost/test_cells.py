@@ -39,13 +39,13 @@ def size_of(folder: str) -> int:
 
 
 def test_a_training(embedded: Path, tmp_path: Path) -> None:
-    mine = of("cops", seeds=(0, 1))
+    mine = of("anomalyclip", seeds=(0, 1))
     with workplace(tmp_path, embedded, PICTURES):
         (cell,) = Grid(mine).cells()
         assert (cell.stage, cell.on, cell.pictures) == ("train", "source", PICTURES)  # on its own source: no prediction
         done = operations(lambda: train(mine, "mine", "source", unheard))
         assert cell.flop == pytest.approx(done, rel=0.005)  # the draws that a checkpoint gets at its end are left out
-        assert cell.kept == pytest.approx(size_of("data/checkpoints/mine/source"), rel=0.02)
+        assert cell.kept == pytest.approx(size_of("data/checkpoints/mine/source"), rel=0.05)
 
 
 def test_an_adaptation_and_its_predictions(embedded: Path, tmp_path: Path) -> None:
@@ -56,7 +56,8 @@ def test_an_adaptation_and_its_predictions(embedded: Path, tmp_path: Path) -> No
         assert adapted.flop == pytest.approx(done, rel=0.2)  # the last look at the text, without gradients, is left out
         assert adapted.kept == pytest.approx(size_of("data/checkpoints/mine/source"), rel=0.1)
         assert predicted.flop == operations(lambda: predict(mine, "mine", "source"))
-        assert predicted.kept == pytest.approx(size_of("data/predictions/mine/source"), rel=0.1)
+        headers = 2 * 256  # of two files that hold next to nothing
+        assert size_of("data/predictions/mine/source") - headers == pytest.approx(predicted.kept, rel=0.1)
 
 
 def test_what_is_not_trained_has_one_seed_and_each_name_once(embedded: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     raw = yaml.safe_load((ROOT / "params.yaml").read_text())
     raw["backbones"]["default"]["image_size"] = 32
-    Path("params.yaml").write_text(yaml.safe_dump(raw))
+    Path("params.yaml").write_text(yaml.safe_dump(raw, sort_keys=False))
     return tmp_path
 
 
@@ -77,8 +77,8 @@ def test_published_sets_are_counted_before_they_are_here(place: Path) -> None:
 
 
 def test_a_folder_is_counted_once_it_is_indexed(place: Path) -> None:
-    parts = 'datasets={"mvtec": {"kind": "folder", "path": "parts"}, "visa": {"kind": "folder", "path": "parts"}}'
-    apply_profile(ROOT / "profiles/real.yaml", [parts])
+    folder = "{kind: folder, path: parts, source: visa}"
+    apply_profile(ROOT / "profiles/real.yaml", [f"datasets.mvtec={folder}"])
     with pytest.raises(UserError, match=r"datasets\.mvtec: .* run `zsad repro index@mvtec`"):
         size_of(load_params(), "mvtec")
 
