@@ -17,7 +17,6 @@ from zsad.config.params import Params
 from zsad.datasets.manifest import Manifest, Row, write_manifest
 from zsad.evaluation.metrics.names import METRICS
 from zsad.evaluation.score import score_cell
-from zsad.inference import batches
 from zsad.inference.model import load_checkpoint
 from zsad.inference.pictures.options import Options
 from zsad.inference.pictures.run import predict_pictures
@@ -25,7 +24,7 @@ from zsad.inference.predict import predict
 from zsad.inference.stored import PREDICTIONS, Predictions
 from zsad.learners.lookup import learner_class, methods
 from zsad.training import adapt as adapting
-from zsad.training import checkpoint
+from zsad.training import checkpoint, passes
 from zsad.training.record import SCRATCH
 from zsad.training.train import train
 
@@ -318,8 +317,8 @@ def test_other_class_names_are_scored_beside_the_sets_own(method: str, monkeypat
     """Reading the name when it adapts, or when it scores; results under the own names are the same bytes."""
     plain, named = params(method), params(method).model_copy(update={"class_names": NAMINGS})
     cells, files, encoded = [], [], []
-    encode = batches.encode_images
-    monkeypatch.setattr(batches, "encode_images", lambda clip, *rest: (encoded.append(1), encode(clip, *rest))[1])
+    encode = passes.encode_images
+    monkeypatch.setattr(passes, "encode_images", lambda clip, *rest: (encoded.append(1), encode(clip, *rest))[1])
     for parameters in (plain, named):
         assert adapting.adapt(parameters, "mine", "target", silent)
         predict(parameters, "mine", "target")

@@ -11,6 +11,7 @@ from zsad.common.cpu import cores
 from zsad.common.errors import UserError
 
 SCORING, READING = 0.75, 0.25  # of a core: a worker and what reads for it share one (equal shares, and Ray fuses both)
+RETRIES = "\nFailed to "  # what Ray adds below the message of an error in a task
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,6 @@ def user_error(error: BaseException) -> UserError | None:
     found: BaseException | None = error
     while found is not None:
         if isinstance(cause := getattr(found, "cause", found), UserError):
-            return UserError(str(cause))
+            return UserError(str(cause).partition(RETRIES)[0].rstrip())
         found = found.__cause__
     return None

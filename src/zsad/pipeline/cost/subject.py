@@ -53,7 +53,7 @@ class Subject:
     @cached_property
     def scoring(self) -> tuple[Traced, Traced]:
         """Scores and maps of a batch by one model: the first that is called so, whose text is kept, and each other."""
-        features, learner = self._features(self.learner.spec, self.batch), self.learner.eval()
+        features, learner = self._features(self.learner.spec, self.batch), self.learner.settle()
         first, other = (traced(lambda: learner.score(features, [CATEGORY] * self.batch)) for _ in range(2))
         return first, other
 

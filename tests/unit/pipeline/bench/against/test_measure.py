@@ -69,7 +69,7 @@ class Asked:
 
 
 def test_our_loops_take_turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny_config: dict[str, Any]) -> None:
-    monkeypatch.setattr(prepare, "architecture", lambda name: tiny_config)
+    monkeypatch.setattr(prepare, "config_as_openai", lambda params: tiny_config)
     for owner, name in ((torch, "randn"), (torch, "randn_like"), (torch, "randint"), (torch.Tensor, "backward")):
         monkeypatch.setattr(owner, name, getattr(owner, name))
     write_shared(tmp_path, BackboneParams(name="tiny", pretrained="openai", image_size=SIDE))
