@@ -27,8 +27,8 @@ SIDE = 72  # 9 x 9 patches: not the native 6 x 6, so that the position embedding
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Two more than there are cores: tests wait for a server, a time-out or the one stage that is left of a grid."""
-    return cores() + 2
+    """One more than there are cores: some tests wait, for a server or a time-out, and a core would wait with them."""
+    return cores() + 1
 
 
 def shipped(name: str) -> str:

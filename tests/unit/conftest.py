@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import ray
 
 from tests.helpers.fetching import WAITS, Obtain, fetcher
 from tests.helpers.http_server import Server, serve
@@ -23,6 +22,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 def cluster() -> Iterator[None]:
     """Ray on this machine, with two cores."""
     start_ray(2)
+    import ray
+
     yield
     ray.shutdown()
 
