@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from zsad.inference.model import Predictor
 
 PART = 256  # pictures of a part at most: what a crash of a worker costs
+SHARES = 4  # parts for each worker at least, so that none waits long for another
 
 
 def predict_places(
@@ -102,8 +103,9 @@ def _errors(left: Mapping[str, str | None], work: Work, cluster: Cluster) -> Ite
     import ray.data
 
     paths, stamps = list(left), list(left.values())
+    size = min(PART, -(-len(paths) // (SHARES * cluster.workers)))
     blocks = [
-        pyarrow.table({"path": paths[i : i + PART], "stamp": stamps[i : i + PART]}) for i in range(0, len(paths), PART)
+        pyarrow.table({"path": paths[i : i + size], "stamp": stamps[i : i + size]}) for i in range(0, len(paths), size)
     ]
     read = ray.data.from_arrow(blocks).map_batches(
         read_pictures,
