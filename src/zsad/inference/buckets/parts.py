@@ -24,15 +24,18 @@ from zsad.inference.pictures.table import as_cells, parquet_schema
 
 SCORES, MAPS = "scores", "maps"
 RUN = f"{FOLDER}/run.json"
-OWN = ("size", "sha256", "stamp")  # columns beside those of every table: bytes, of the content, of the file's state
+OWN = {  # columns beside those of every table: bytes, of the content, of the file's state
+    "size": pyarrow.int64(),
+    "sha256": pyarrow.string(),
+    "stamp": pyarrow.string(),
+}
 Row = dict[str, Any]
 Waiting = dict[str, str | None]  # stamp of each picture by address; None: a row was found
 
 
 def part_schema() -> pyarrow.Schema:
     """Columns of a part."""
-    more = [("size", pyarrow.int64()), ("sha256", pyarrow.string()), ("stamp", pyarrow.string())]
-    return pyarrow.schema([*parquet_schema(), *(pyarrow.field(name, kind) for name, kind in more)])
+    return pyarrow.schema([*parquet_schema(), *(pyarrow.field(name, kind) for name, kind in OWN.items())])
 
 
 class Parts:
