@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from zsad.pipeline.grid.worker import Main, nothing, work
 
-PRELOADED = ["torch", "cv2", "open_clip", "zsad.pipeline.grid.warm"]
+PRELOADED = ["zsad.pipeline.grid.warm"]
 GRACE = 10.0  # seconds that an interrupted worker has to end by itself
 
 
