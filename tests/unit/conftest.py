@@ -1,5 +1,6 @@
 """Fixtures of several unit tests."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +21,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
-    """Ray on this machine, with two cores."""
+    """Ray on this machine, with two cores, and workers no nicer than other tests, for which they would wait."""
+    os.environ.update({"RAY_worker_niceness": "0"})
     start_ray(2)
     import ray
 
