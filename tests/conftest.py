@@ -181,7 +181,8 @@ def make_batch(masks: Tensor) -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def vit_l_shapes() -> Any:
     """A CLIP with ViT-L/14@336's widths and depths, without storage: enough to count a learner's parameters."""
-    from zsad.clip.backbone import Clip, ImageTower
+    from zsad.clip.backbone import Clip
+    from zsad.clip.image import ImageTower
     from zsad.clip.text import TextTower
 
     with torch.device("meta"):

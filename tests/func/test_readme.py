@@ -157,9 +157,12 @@ def test_official_weights(repo: Repo) -> None:
 
 def test_the_registered_model_is_an_mlflow_model(repo: Repo) -> None:
     program = (
-        "import sys, json, mlflow; from pathlib import Path;"
+        "import sys, json, mlflow, pandas; from pathlib import Path;"
         "model = mlflow.pyfunc.load_model('models:/anomalyclip@champion');"
-        "(answer,) = model.predict([Path(sys.argv[1]).read_bytes()]);"
+        "given = [Path(sys.argv[1]).read_bytes()];"
+        "(answer,) = model.predict(given);"
+        "(on_spark,) = model.predict(pandas.DataFrame({'0': given}), params={'threshold': 0.5, 'heatmap': False});"
+        "assert (on_spark.score, on_spark.label) == (answer.score, int(answer.score > 0.5));"
         "print('score', answer.score, answer.heatmap[:11])"
     )
     answer = repo.run("python", "-c", program, "photos/000.png").splitlines()[-1]

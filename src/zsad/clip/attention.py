@@ -46,7 +46,10 @@ class Block:
 
     def finish(self, x_BLC: Tensor, attended_BLC: Tensor) -> Tensor:
         """The two residual additions of the block, after attention."""
-        x_BLC = x_BLC + attended_BLC
+        return self.feed(x_BLC + attended_BLC)
+
+    def feed(self, x_BLC: Tensor) -> Tensor:
+        """The second of them, of what the MLP gives."""
         return x_BLC + self.mlp(self.ln_2(x_BLC))
 
 

@@ -1,9 +1,8 @@
 """The only file that knows open_clip's insides: frozen CLIP towers at any square image size.
 
-Shapes: B batch, S image side in pixels, N = g·g patches, C vision width, D joint width.
+Shapes: C vision width, D joint width.
 """
 
-import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,90 +15,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from zsad.clip.adaptation import HALVES, computing_in
-from zsad.clip.attention import Block, attend, value_value
-from zsad.clip.channels import swap_red_and_blue
+from zsad.clip.attention import Block
 from zsad.clip.features import FeatureSpec as FeatureSpec
 from zsad.clip.features import ImageFeatures as ImageFeatures
-from zsad.clip.locality import local_patches
+from zsad.clip.image import ImageTower
 from zsad.clip.text import TextTower
-from zsad.clip.windows import window_classes
 from zsad.common.errors import UserError
 from zsad.common.io import read_json
 
 Activation = Literal["gelu", "quickgelu"]
 OPENAI_SCALE = 100.0  # `logit_scale` of OpenAI's weights
 PositionResize = Literal["bilinear", "bicubic", "bicubic_antialias"]
-
-
-@dataclass(frozen=True)
-class ImageTower:
-    """Frozen vision side of CLIP."""
-
-    blocks: tuple[Block, ...]
-    conv1: nn.Module
-    class_embedding: Tensor  # [C]
-    positional_embedding: Tensor  # [1+N, C], already at the wanted grid
-    ln_pre: nn.Module
-    ln_post: nn.Module
-    projection: Tensor  # [C, D]
-    grid: int
-
-    @torch.no_grad()
-    def encode(self, images_B3SS: Tensor, spec: FeatureSpec) -> ImageFeatures:
-        """One pass; the V-V stream v_l = v_{l-1} + VV_l(h_{l-1}) starts from h_{vv_start} and reads the main stream."""
-        if spec.bgr:
-            images_B3SS = swap_red_and_blue(images_B3SS)
-        x = self.conv1(images_B3SS).flatten(2).transpose(1, 2)
-        x = torch.cat([self.class_embedding.expand(x.shape[0], 1, -1), x], dim=1) + self.positional_embedding
-        h = entry = self.ln_pre(x)
-        v_stream, tensors = None, {}
-        if spec.entry == 0:
-            tensors["entry"] = h.float()
-        for scale in spec.windows:
-            tensors[f"window_{scale}"] = self._project(self.ln_post(window_classes(self.blocks, h, scale)))
-        for i, block in enumerate(self.blocks[: spec.depth(len(self.blocks))]):
-            if i == spec.vv_start:
-                v_stream = h
-            q, k, v = block.qkv(h)
-            if v_stream is not None:
-                v_stream = v_stream + value_value(block, v)
-            if i + 1 == len(self.blocks) and not spec.reads_last_patches(len(self.blocks)):
-                h, q = h[:, :1], q[:, :, :1]
-            attended = block.project(attend(q, k, v))
-            if i + 1 in spec.halfway:
-                tensors[f"halfway_{i + 1}"] = (h + attended)[:, 1:].float()
-            h = block.finish(h, attended)
-            if i + 1 in spec.vv_layers:
-                tensors[f"stream_{i + 1}"] = self._project(self.ln_post(h if v_stream is None else v_stream))
-            if i + 1 in spec.layers:
-                tensors[f"layer_{i + 1}"] = h[:, 1:].float()
-            if i + 1 == spec.entry:
-                tensors["entry"] = h.float()
-            if spec.local and i + 1 == spec.local.start:
-                entry = h
-        if spec.cls:
-            tensors["cls"] = self._project(h[:, 0])
-        if spec.cls_post:
-            tensors["cls_post"] = self._project(self.ln_post(h[:, 0]))
-        if spec.tokens:
-            tensors["tokens"] = self.ln_post(h[:, 1:]).float()
-        if v_stream is not None and not spec.vv_layers:
-            tensors["patches"] = self._project(self.ln_post(v_stream[:, 1:]))
-        if spec.local:
-            tensors["local"] = self._project(self.ln_post(local_patches(self.blocks, entry, spec.local)))
-        return ImageFeatures(tensors)
-
-    def rounded(self, dtype: torch.dtype) -> "ImageTower":
-        """The same with its matrices in `dtype`."""
-        return replace(
-            self,
-            blocks=tuple(block.rounded(dtype) for block in self.blocks),
-            conv1=copy.deepcopy(self.conv1).to(dtype),
-            projection=self.projection.to(dtype),
-        )
-
-    def _project(self, x: Tensor) -> Tensor:
-        return (x @ self.projection).float()
 
 
 @dataclass(frozen=True)
@@ -135,9 +61,16 @@ class Clip:
 
 def encode_images(clip: Clip, images: np.ndarray, spec: FeatureSpec, precision: str) -> ImageFeatures:
     """One batch [b, 3, S, S] through the frozen image tower, in `precision` (`computing_in`); features are float32."""
+    return encode_images_for(clip, images, [spec], precision)[0]
+
+
+def encode_images_for(
+    clip: Clip, images: np.ndarray, specs: Sequence[FeatureSpec], precision: str
+) -> list[ImageFeatures]:
+    """The same for several specs at once (`ImageTower.encode_for`)."""
     with computing_in(precision, clip.device):
-        features = clip.tower(precision).encode(torch.from_numpy(images).to(clip.device), spec)
-    return replace(features, precision=precision)
+        found = clip.tower(precision).encode_for(torch.from_numpy(images).to(clip.device), specs)
+    return [replace(features, precision=precision) for features in found]
 
 
 def load_clip(

@@ -25,6 +25,7 @@ from zsad.inference.stored import PredictionInfo, PredictionWriter
 from zsad.learners.base import Learner
 from zsad.training import checkpoint
 from zsad.training.feature_store import FeatureStore, shared_stores
+from zsad.training.others import Others, read_in_prediction
 from zsad.training.passes import Pass
 from zsad.training.record import Record
 from zsad.training.stored_features import feature_batches
@@ -98,20 +99,25 @@ def predict_seeds(
             own = load_seeds(record, params, naming, first.clip) if first.adapts_to_name else models
             inner = PredictionWriter(writer.folder / FOLDER / naming, info)
             tasks.append(Task(own, other, stack.enter_context(inner)))
-        write_batches(tasks, params.batch_size, params.precision, shared_stores(params))
+        others = partial(read_in_prediction, params, record.learner, first.clip)
+        write_batches(tasks, params.batch_size, params.precision, shared_stores(params), others)
 
 
-def write_batches(tasks: Sequence[Task], size: int, precision: str, stores: Sequence[FeatureStore] = ()) -> None:
+def write_batches(
+    tasks: Sequence[Task], size: int, precision: str, stores: Sequence[FeatureStore] = (), others: Others = tuple
+) -> None:
     """Predictions of the test split, `size` pictures at a time; that changes no score.
 
-    The tasks differ in nothing that the image tower sees. What it gives is taken from `stores`, or left there.
+    The tasks differ in nothing that the image tower sees. What it gives is taken from `stores`, or left there, with
+    what `others` read of it.
     """
     first, manifest, info = _any_of(tasks[0].models), tasks[0].manifest, tasks[0].writer.info
     paths = [manifest.root / row.path for row in manifest.test]
     resize_first, hashes = info.protocol == "paper", [row.pixel_hash for row in manifest.test]
     one = Pass(first.clip, first.spec, precision, size, resize_first, manifest.dataset, hashes)
     batches = partial(iterate_images, paths, first.clip.image_size, size, resize_first)
-    for where, features in feature_batches(stores, one, batches, f"{info.learner} on {manifest.dataset}"):
+    label = f"{info.learner} on {manifest.dataset}"
+    for where, features in feature_batches(stores, one, batches, label, others):
         for task in tasks:
             rows = task.manifest.test[where.start : where.stop]
             for seed, by_category in task.models.items():

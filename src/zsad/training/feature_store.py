@@ -70,15 +70,16 @@ class FeatureStore:
             lock.release()
 
     @contextmanager
-    def write(self, folder: str, kinds: Mapping[str, Kind]) -> Iterator[dict[str, Kept] | None]:
+    def write(self, folder: str, kinds: Mapping[str, Kind], evict: bool = True) -> Iterator[dict[str, Kept] | None]:
         """Arrays to fill, on disk when the block ends well; None where budget or disk have no room for them.
 
-        To be called `alone`. UserError where the disk is full after all.
+        evict: remove others that nobody uses, if need be. To be called `alone`. UserError where the disk is full after
+        all.
         """
         begun: dict[str, Kept] = {}
         try:
             with _changing(self.root):  # until the files have the size that others count
-                if room := self._make_room(sum(map(_size, kinds.values()))):
+                if room := self._make_room(sum(map(_size, kinds.values())), evict):
                     (self.root / folder).mkdir(exist_ok=True)
                     for name, kind in kinds.items():
                         begun[name] = _begin(self._part(folder, name), *kind)
@@ -97,8 +98,8 @@ class FeatureStore:
     def _part(self, folder: str, name: str) -> Path:
         return self.root / folder / f".{name}.part"
 
-    def _make_room(self, needed: int) -> bool:
-        """Whether `needed` bytes fit, after files that nobody uses were removed, the longest unused first."""
+    def _make_room(self, needed: int, evict: bool) -> bool:
+        """Whether `needed` bytes fit; with `evict` files that nobody uses are removed, the longest unused first."""
         for path in self.root.glob("*/.*.part"):
             _remove(path)  # what a killed process left
         if self.budget is None:
@@ -108,7 +109,7 @@ class FeatureStore:
         sizes = {path: path.stat() for path in [*self.root.glob("*/*.npy"), *self.root.glob("*/.*.part")]}
         used = sum(stat.st_size for stat in sizes.values())
         for path, stat in sorted(sizes.items(), key=lambda item: item[1].st_mtime):
-            if used + needed > self.budget and _remove(path):
+            if evict and used + needed > self.budget and _remove(path):
                 used -= stat.st_size
         return used + needed <= self.budget and needed < shutil.disk_usage(self.root).free
 

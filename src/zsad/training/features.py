@@ -25,6 +25,7 @@ from zsad.datasets.manifest import Manifest, Row
 from zsad.datasets.masks import read_mask, resize_mask_paper
 from zsad.learners.base import Batch, Sample
 from zsad.training.feature_store import FeatureStore
+from zsad.training.others import Others
 from zsad.training.passes import Batches, Pass
 from zsad.training.references import ByCategory, References
 from zsad.training.stored_features import StoredFeatures, stored_features
@@ -83,14 +84,17 @@ class SourceData:
             return order
         return order * self.per_picture + torch.randint(self.per_picture, order.shape)
 
-    def encode(self, spec: FeatureSpec, batch: int, precision: str, resize_first: bool) -> None:
-        """Run the frozen image tower once over all entries and keep what `spec` names, on disk."""
+    def encode(self, spec: FeatureSpec, batch: int, precision: str, resize_first: bool, others: Others = tuple) -> None:
+        """Run the frozen image tower once over all entries and keep what `spec` names, on disk.
+
+        others: what is read besides of pictures as they are (`stored_features`).
+        """
         hashes = [row.pixel_hash for row in self.rows]
         one = Pass(self.clip, spec, precision, batch, resize_first, self.name, hashes)
         beside = {"masks": self.masks, "labels": self.labels} if self.view else {}
         if self.view:
-            one = replace(one, views=self.per_picture, viewed=self.viewed)
-        kept = stored_features(self.stores, one, partial(self._batches, one), "encoding the source", beside)
+            one, others = replace(one, views=self.per_picture, viewed=self.viewed), tuple
+        kept = stored_features(self.stores, one, partial(self._batches, one), "encoding the source", beside, others)
         assert kept is not None  # the last of the stores has no budget
         self.features = kept
         if beside:

@@ -9,7 +9,7 @@ import numpy as np
 import PIL
 import torch
 
-from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures, encode_images
+from zsad.clip.backbone import Clip, FeatureSpec, ImageFeatures, encode_images_for
 from zsad.clip.streams import Stream, TowerSizes, streams
 from zsad.common.code_digest import digest
 from zsad.common.cpu import INSTRUCTIONS, vendor
@@ -24,7 +24,8 @@ class Pass:
     """What goes through the tower, how, and what is kept of it.
 
     name: of the set, for people; pictures: hashes of their pixels, in order; views: how many entries each picture has;
-    viewed: what decides how the views look, if there are any.
+    viewed: what decides how the views look, if there are any; others: what else is to be kept of it, for whom it serves
+    besides.
     """
 
     clip: Clip
@@ -36,6 +37,7 @@ class Pass:
     pictures: Sequence[str]
     views: int = 1
     viewed: object = None
+    others: tuple[FeatureSpec, ...] = ()
 
     @property
     def count(self) -> int:
@@ -44,15 +46,23 @@ class Pass:
 
     @property
     def streams(self) -> list[Stream]:
-        """What the tower gives."""
+        """What is read of it here."""
         return streams(self.spec, TowerSizes.of(self.clip))
 
     @property
-    def shared(self) -> "Pass":
-        """With both forms of the class token where one is read: learners differ in it, and the other costs nothing."""
-        if not (self.spec.cls or self.spec.cls_post):
-            return self
-        return replace(self, spec=replace(self.spec, cls=True, cls_post=True))
+    def specs(self) -> list[FeatureSpec]:
+        """What is kept of it, the others' too where they agree on `bgr`, with both forms of the class token where one
+        is read: learners differ in it, and the other costs nothing.
+        """
+        asked = [self.spec, *(spec for spec in self.others if spec.bgr == self.spec.bgr)]
+        both = [replace(spec, cls=True, cls_post=True) if spec.cls or spec.cls_post else spec for spec in asked]
+        return list(dict.fromkeys(both))
+
+    @property
+    def kept(self) -> dict[str, tuple[FeatureSpec, Stream]]:
+        """The streams of `specs` by file, each with the first that names it."""
+        sizes = TowerSizes.of(self.clip)
+        return {stream.file: (spec, stream) for spec in reversed(self.specs) for stream in streams(spec, sizes)}
 
     @cached_property
     def folder(self) -> str:
@@ -69,9 +79,16 @@ class Pass:
         return f"{self.name}_{content_hash([tower, taken, entries, code, _machine(clip.device)])}"
 
     def encoded(self, batches: Batches, label: str) -> Iterator[tuple[range, ImageFeatures]]:
-        """Batch after batch, as they come from the tower."""
+        """Batch after batch of what is read here, as they come from the tower."""
+        return ((where, found[self.spec]) for where, found in self.encoded_for([self.spec], batches, label))
+
+    def encoded_for(
+        self, specs: Sequence[FeatureSpec], batches: Batches, label: str
+    ) -> Iterator[tuple[range, dict[FeatureSpec, ImageFeatures]]]:
+        """The same of what each of several specs names."""
         for where, images in progress(batches, -(-self.count // self.batch), label):
-            yield where, encode_images(self.clip, images, self.spec, self.precision)
+            found = encode_images_for(self.clip, images, specs, self.precision)
+            yield where, dict(zip(specs, found, strict=True))
 
 
 def _machine(device: torch.device) -> list[object]:

@@ -5,7 +5,7 @@ and memory does not grow.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from zsad.clip.backbone import ImageFeatures
 from zsad.common.progress import log, progress
 from zsad.training.feature_store import FeatureStore, Kept, Kind
+from zsad.training.others import Others
 from zsad.training.passes import Batches, Pass
 
 
@@ -38,10 +39,11 @@ def stored_features(
     batches: Callable[[], Batches],
     label: str,
     beside: Mapping[str, np.ndarray] = MappingProxyType({}),
+    others: Others = tuple,
 ) -> StoredFeatures | None:
     """The features of a pass from the first store that has them or has room for them; None where none has.
 
-    beside: arrays by name that are stored as well, which making the batches fills.
+    beside: arrays by name that are stored as well, which making the batches fills; others: read of the same pass later.
     """
     for store in stores:
         wanted = [*(stream.file for stream in one.streams), *beside]
@@ -50,7 +52,8 @@ def stored_features(
             log(f"{one.name}: frozen features are in {store.root / one.folder}")
         else:
             with store.alone(one.folder):
-                found |= _computed(store, one.shared, batches, label, beside)
+                whole = replace(one, others=tuple(others())) if store.budget else one
+                found |= _computed(store, whole, batches, label, beside)
         if found.keys() >= set(wanted):
             kept = {stream.name: found[stream.file] for stream in one.streams}
             return StoredFeatures(kept, one.precision, {name: found[name] for name in beside})
@@ -60,31 +63,38 @@ def stored_features(
 def _computed(
     store: FeatureStore, one: Pass, batches: Callable[[], Batches], label: str, beside: Mapping[str, np.ndarray]
 ) -> dict[str, Kept]:
-    """All files of a pass; those of them that were there before where the store has no room for the others."""
+    """All files of a pass; those of them that were there before where the store has no room for the others.
+
+    What only others read is kept where nothing has to go for it.
+    """
     kinds: dict[str, Kind] = {name: (array.dtype, array.shape) for name, array in beside.items()}
-    kinds |= {stream.file: (np.dtype(np.float32), (one.count, *stream.shape)) for stream in one.streams}
+    kinds |= {file: (np.dtype(np.float32), (one.count, *stream.shape)) for file, (_, stream) in one.kept.items()}
     found = store.find(one.folder, kinds)  # perhaps another process was just computing them
     missing = {file: kind for file, kind in kinds.items() if file not in found}
     if not missing:
         return found
-    with store.write(one.folder, missing) as begun:
-        if begun is None:
-            log(f"{one.name}: {store.root} has no room for the frozen features, which are not kept")
-            return found
-        for where, features in one.encoded(batches(), label):
-            for stream in one.streams:
-                if stream.file in begun:
-                    begun[stream.file].array[where.start : where.stop] = features.tensors[stream.name].cpu().numpy()
-        for name in beside.keys() & begun.keys():
-            begun[name].array[:] = beside[name]
-    return found | begun
+    with store.write(one.folder, missing, evict=not one.others) as begun:
+        if begun is not None:
+            filled = {file: place for file, place in one.kept.items() if file in begun}
+            specs = list(dict.fromkeys(spec for spec, _ in filled.values()))
+            for where, features in one.encoded_for(specs, batches(), label):
+                for file, (spec, stream) in filled.items():
+                    tensor = features[spec].tensors[stream.name]
+                    begun[file].array[where.start : where.stop] = tensor.cpu().numpy()
+            for name in beside.keys() & begun.keys():
+                begun[name].array[:] = beside[name]
+            return found | begun
+    if one.others:
+        return _computed(store, replace(one, others=()), batches, label, beside)
+    log(f"{one.name}: {store.root} has no room for the frozen features, which are not kept")
+    return found
 
 
 def feature_batches(
-    stores: Sequence[FeatureStore], one: Pass, batches: Callable[[], Batches], label: str
+    stores: Sequence[FeatureStore], one: Pass, batches: Callable[[], Batches], label: str, others: Others = tuple
 ) -> Iterator[tuple[range, ImageFeatures]]:
     """Batch after batch of a pass: from a store, or, where none has room, as they come from the tower."""
-    kept = stored_features(stores, one, batches, label)
+    kept = stored_features(stores, one, batches, label, others=others)
     if kept is None:
         yield from one.encoded(batches(), label)
         return

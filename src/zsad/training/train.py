@@ -5,6 +5,7 @@ imported, its weights stand in for training.
 """
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from zsad.training.feature_store import shared_stores
 from zsad.training.features import SourceData
 from zsad.training.loop import Trainer
 from zsad.training.official.reuse import copy_imported
+from zsad.training.others import read_in_training
 from zsad.training.record import Record, write_unused
 from zsad.training.references import ByCategory, draw_references
 from zsad.training.setup import Setup, set_up
@@ -87,7 +89,8 @@ def _trainer(
     own, stores, viewed = scratch / "features", shared_stores(params), _decides_views(setup, manifest)
     data = SourceData(manifest, setup.clip, own, *views, beside, stores, viewed)
     resize_first = configuration.protocol == "paper"
-    data.encode(example.training_spec, params.batch_size, params.precision, resize_first)
+    others = partial(read_in_training, params, configuration.key, setup.clip)
+    data.encode(example.training_spec, params.batch_size, params.precision, resize_first, others)
     return Trainer(data, scratch, params.deterministic, report, configuration.where)
 
 

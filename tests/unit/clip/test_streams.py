@@ -39,6 +39,16 @@ def test_they_are_what_the_tower_gives(clip: Any, pictures: torch.Tensor, specs:
     assert shared > 20
 
 
+def test_one_pass_gives_each_the_bits_of_its_own(clip: Any, pictures: torch.Tensor, specs: list[FeatureSpec]) -> None:
+    """Of every method, and of specs that stop before the last block or read its class token alone."""
+    asked = [spec for spec in dict.fromkeys([*specs, FeatureSpec(layers=(1,))]) if not spec.bgr]
+    assert {spec.vv_start for spec in asked} > {None, 0, 2}
+    for spec, together in zip(asked, clip.image.encode_for(pictures[:3], asked), strict=True):
+        alone = clip.image.encode(pictures[:3], spec).tensors
+        assert together.tensors.keys() == alone.keys()
+        assert all(torch.equal(together.tensors[name], alone[name]) for name in alone), spec
+
+
 def test_streams_that_may_differ_in_a_bit_have_another_name(clip: Any) -> None:
     sizes = TowerSizes.of(clip)
     files = [[one.file for one in streams(spec, sizes)] for spec in OTHERS]

@@ -317,8 +317,8 @@ def test_other_class_names_are_scored_beside_the_sets_own(method: str, monkeypat
     """Reading the name when it adapts, or when it scores; results under the own names are the same bytes."""
     plain, named = params(method), params(method).model_copy(update={"class_names": NAMINGS})
     cells, files, encoded = [], [], []
-    encode = passes.encode_images
-    monkeypatch.setattr(passes, "encode_images", lambda clip, *rest: (encoded.append(1), encode(clip, *rest))[1])
+    encode = passes.encode_images_for
+    monkeypatch.setattr(passes, "encode_images_for", lambda clip, *rest: (encoded.append(1), encode(clip, *rest))[1])
     for parameters in (plain, named):
         assert adapting.adapt(parameters, "mine", "target", silent)
         predict(parameters, "mine", "target")

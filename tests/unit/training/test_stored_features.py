@@ -1,24 +1,27 @@
 """Training and predictions from features in the store end in the same bytes as without one."""
 
+import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from tests.helpers.workplace import params as small_params
 from tests.helpers.workplace import workplace as prepared
 from zsad.clip import backbone as towers
 from zsad.clip.backbone import FeatureSpec
 from zsad.config.params import Params
-from zsad.config.schema import DatasetParams
+from zsad.config.schema import BackboneParams, DatasetParams, LearnerParams
 from zsad.datasets.manifest import load_manifest, write_manifest
 from zsad.inference.predict import predict
 from zsad.training import passes
 from zsad.training.feature_store import FEATURES, FeatureStore
+from zsad.training.others import read_in_prediction, read_in_training
 from zsad.training.passes import Pass
 from zsad.training.stored_features import feature_batches, stored_features
 from zsad.training.train import train
@@ -40,11 +43,11 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Sizes of the batches that went through the image tower."""
     sizes: list[int] = []
 
-    def encode(clip: Any, images: np.ndarray, spec: FeatureSpec, precision: str) -> Any:
+    def encode(clip: Any, images: np.ndarray, specs: Sequence[FeatureSpec], precision: str) -> Any:
         sizes.append(len(images))
-        return towers.encode_images(clip, images, spec, precision)
+        return towers.encode_images_for(clip, images, specs, precision)
 
-    monkeypatch.setattr(passes, "encode_images", encode)
+    monkeypatch.setattr(passes, "encode_images_for", encode)
     return sizes
 
 
@@ -91,6 +94,67 @@ def test_another_learner_of_the_same_streams_runs_no_tower(workplace: Path, enco
     assert encoded == [4, 2]  # the source, to train on
     run(configured("faprompt", 1))
     assert encoded == [4, 2]
+
+
+def together(params: Params, **more: dict[str, Any]) -> Params:
+    """Beside `mine`, configurations of other methods."""
+    learners = {**params.learners, **{key: LearnerParams.model_validate(block) for key, block in more.items()}}
+    return params.model_copy(update={"learners": learners})
+
+
+def test_one_pass_serves_learners_of_other_streams(workplace: Path, encoded: list[int]) -> None:
+    """cops begins its V-V stream elsewhere, bayes_pfl reads blocks, winclip's windows are work of their own."""
+    others = {"cops": {"epochs": 1}, "bayes_pfl": {"epochs": 1}, "winclip": {}}
+    without = run(configured("anomalyclip", 0))
+    encoded.clear()
+    assert run(together(configured("anomalyclip", 1), **others)) == without
+    assert encoded == [4, 2, 4, 2]
+    of_source, of_target = ({path.stem for path in FEATURES.glob(f"{name}_*/*.npy")} for name in ("source", "target"))
+    blocks = {name for name in of_target if name.startswith("layer_")}
+    assert {"patches_vv0", "patches_vv1", "cls_alone", "cls_post_alone", "cls", "cls_post"} <= of_target
+    assert len(blocks) == 4
+    assert of_source == of_target - blocks - {"cls", "cls_post"}  # bayes_pfl is trained on views
+    for method, views in (("cops", []), ("bayes_pfl", [4, 2])):
+        alone = run(configured(method, 0))
+        encoded.clear()
+        assert run(configured(method, 1)) == alone
+        assert encoded == views
+
+
+def test_what_others_read_is_kept_where_nothing_has_to_go_for_it(workplace: Path, encoded: list[int]) -> None:
+    run(configured("anomalyclip", 1))
+    own = sum(path.stat().st_size for path in FEATURES.glob("*/*.npy"))
+    shutil.rmtree(FEATURES)
+    run(together(configured("anomalyclip", own / 2**30), bayes_pfl={"epochs": 1}))
+    assert sum(path.stat().st_size for path in FEATURES.glob("*/*.npy")) == own
+
+
+def test_only_those_whose_pictures_go_the_same_way(workplace: Path, clip: Any) -> None:
+    """Another activation, other positions or another size are another tower, and `paper` resizes otherwise."""
+    own = configured("clip_zero", 1)
+    small = {"small": BackboneParams(name="any", pretrained="any", image_size=40)}
+    params = together(
+        own.model_copy(update={"backbones": {**own.backbones, **small}}),
+        cops={"epochs": 1},
+        sized={"method": "cops", "epochs": 1, "backbone": "small"},
+        paper={"method": "anomalyclip", "epochs": 1, "protocol": "paper"},
+        bayes_pfl={"epochs": 1},
+    )
+    (workplace / "data/weights/small").symlink_to(workplace / "data/weights/default")
+    before = torch.random.get_rng_state()
+    assert [spec.vv_start for spec in read_in_prediction(params, "mine", clip)] == [0, None]
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert [spec.vv_start for spec in read_in_training(params, "mine", clip)] == [0]
+    assert read_in_prediction(params, "gone", clip) == []
+
+
+@pytest.mark.parametrize(("method", "same"), [("bayes_pfl", False), ("faprompt", True)])
+def test_openais_weights_run_with_the_methods_activation(
+    tmp_path: Path, backbone: Any, clip: Any, method: str, same: bool
+) -> None:
+    with prepared(tmp_path, backbone(), COUNT):
+        found = read_in_prediction(together(configured("clip_zero", 1), other={"method": method}), "mine", clip)
+    assert bool(found) == same
 
 
 def test_a_budget_that_does_not_hold_them_changes_no_byte(workplace: Path, encoded: list[int]) -> None:

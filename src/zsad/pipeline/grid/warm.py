@@ -11,10 +11,6 @@ gc.disable()
 
 from importlib import import_module
 
-import cv2
-import open_clip
-import torch
-
 import zsad.evaluation.aggregate
 import zsad.evaluation.score
 import zsad.inference.batches
@@ -27,8 +23,12 @@ from zsad.learners.lookup import learner_class, methods
 
 for method in methods():
     learner_class(method)
-for store in ("tracking", "model_registry"):  # MLflow loads them with their first use: 1 s of each training
-    import_module(f"mlflow.store.{store}.sqlalchemy_store")
+LATE = (  # what is imported with its first use: 1 s of each training
+    *("cv2", "open_clip"),
+    *("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
+)
+for name in LATE:
+    import_module(name)
 
 gc.freeze()
 gc.enable()

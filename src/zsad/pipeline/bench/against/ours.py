@@ -47,10 +47,10 @@ def run(folder: Path, case: Case, turns: Turns) -> dict[str, Any]:
 
 
 def _predict(folder: Path, case: Case, learner: Learner, turns: Turns) -> dict[str, Any]:
-    """Each picture alone, from its input to the smoothed map at full size."""
+    """Each picture alone, from its input to the smoothed map at full size, by a learner as `zsad predict` loads it."""
     images, draws = np.load(folder / "images.npy"), Draws()
     maps, scores, size = [], [], (case.image_size, case.image_size)
-    learner.eval()
+    learner.settle()
     for image in images:
         turns.next()
         draws.begin(0)
