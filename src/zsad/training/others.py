@@ -1,13 +1,13 @@
 """What the other configurations read of the same pictures through the same tower: one pass can serve them all."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
 from zsad.clip.backbone import Clip, FeatureSpec
 from zsad.clip.weights import WEIGHTS
-from zsad.common.errors import UserError
 from zsad.common.io import read_json
+from zsad.common.progress import log
 from zsad.config.configuration import Configuration
 from zsad.config.params import Params
 from zsad.learners.base import Learner
@@ -18,36 +18,44 @@ Others = Callable[[], Sequence[FeatureSpec]]  # asked for where a pass is to run
 
 def read_in_prediction(params: Params, key: str, clip: Clip) -> list[FeatureSpec]:
     """What configurations beside `key` read of a target."""
-    return _by_the_way(learner.spec for learner in _others(params, key, clip))
+    return _read(params, key, clip, lambda learner: learner.spec)
 
 
 def read_in_training(params: Params, key: str, clip: Clip) -> list[FeatureSpec]:
     """What learners beside `key` read of a source whose pictures they take as they are."""
-    learners = (learner for learner in _others(params, key, clip) if learner.trained and not learner.few_shot)
-    return _by_the_way(learner.training_spec for learner in learners if not learner.views)
+
+    def spec(learner: Learner) -> FeatureSpec | None:
+        plain = learner.trained and not learner.few_shot and not learner.views
+        return learner.training_spec if plain else None
+
+    return _read(params, key, clip, spec)
 
 
-def _by_the_way(specs: Iterator[FeatureSpec]) -> list[FeatureSpec]:
-    """Without what is work of its own beside the pass: windows, and the stream of local attention."""
-    return [spec for spec in dict.fromkeys(specs) if not spec.windows and not spec.local]
-
-
-def _others(params: Params, key: str, clip: Clip) -> Iterator[Learner]:
-    """Untrained learners of the configurations whose pictures go the same way through the same tower."""
+def _read(params: Params, key: str, clip: Clip, spec_of: Callable[[Learner], FeatureSpec | None]) -> list[FeatureSpec]:
+    """Of configurations whose pictures go the same way through the same tower; without what is work of its own beside
+    the pass: windows, and the stream of local attention.
+    """
     if key not in params.configurations:  # a checkpoint whose configuration has gone
-        return
-    way = _way(params.configuration(key))
-    cuda = [clip.device] if clip.device.type == "cuda" else []
+        return []
+    own, found = _way(params.configuration(key)), []
     for other in params.configurations:
         one = params.configuration(other)
-        if other == key or _way(one) != way:
+        if other == key or _way(one) != own:
             continue
-        settings = build_config(one.method, one.settings, one.where)
         try:
-            with torch.random.fork_rng(cuda):  # their first values are not to move ours
-                yield make_learner(one.method, settings, clip, one.protocol, one.shots)
-        except UserError:
-            continue  # does not fit this backbone; its own cell says so
+            found.append(_spec(one, clip, spec_of))
+        except (
+            Exception
+        ) as error:  # of a learner in the making, or one that does not fit: its own cell will end with it
+            log(f"{one.where}: what it reads is not kept ({error})")
+    return [spec for spec in dict.fromkeys(found) if spec and not spec.windows and not spec.local]
+
+
+def _spec(one: Configuration, clip: Clip, spec_of: Callable[[Learner], FeatureSpec | None]) -> FeatureSpec | None:
+    settings = build_config(one.method, one.settings, one.where)
+    cuda = [clip.device] if clip.device.type == "cuda" else []
+    with torch.random.fork_rng(cuda):  # its first values are not to move what is drawn later
+        return spec_of(make_learner(one.method, settings, clip, one.protocol, one.shots))
 
 
 def _way(one: Configuration) -> list[object]:

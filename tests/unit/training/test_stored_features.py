@@ -19,6 +19,7 @@ from zsad.config.params import Params
 from zsad.config.schema import BackboneParams, DatasetParams, LearnerParams
 from zsad.datasets.manifest import load_manifest, write_manifest
 from zsad.inference.predict import predict
+from zsad.learners.lookup import learner_class
 from zsad.training import passes
 from zsad.training.feature_store import FEATURES, FeatureStore
 from zsad.training.others import read_in_prediction, read_in_training
@@ -146,6 +147,15 @@ def test_only_those_whose_pictures_go_the_same_way(workplace: Path, clip: Any) -
     assert torch.equal(torch.random.get_rng_state(), before)
     assert [spec.vv_start for spec in read_in_training(params, "mine", clip)] == [0]
     assert read_in_prediction(params, "gone", clip) == []
+
+
+def test_a_learner_in_the_making_is_told_of_and_left_out(
+    workplace: Path, clip: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(learner_class("cops"), "spec", property(lambda self: self.not_yet))
+    params = together(configured("clip_zero", 1), cops={"epochs": 1}, faprompt={"epochs": 1})
+    assert [spec.vv_start for spec in read_in_prediction(params, "mine", clip)] == [1]
+    assert "learners.cops: what it reads is not kept ('Cops' object has no attribute" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("method", "same"), [("bayes_pfl", False), ("faprompt", True)])
