@@ -59,9 +59,19 @@ def without_subnormals() -> Iterator[None]:
 @cache
 def vendor() -> str:
     """Who made the processor, as x86 processors tell it under Linux; elsewhere its architecture."""
+    return _fact("vendor_id") or platform.machine()
+
+
+def processor() -> str:
+    """Its own name."""
+    return _fact("model name") or platform.processor() or platform.machine()
+
+
+def _fact(what: str) -> str:
+    """Of the first core, as Linux tells it; empty where it does not."""
     told = Path("/proc/cpuinfo")
     lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("vendor_id")), platform.machine())
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(what)), "")
 
 
 def cores() -> int:
@@ -72,5 +82,4 @@ def cores() -> int:
 @cache
 def has_avx2() -> bool:
     """Whether this is an x86 processor with AVX2; where the system does not tell, no."""
-    told = Path("/proc/cpuinfo")
-    return platform.machine() in ("x86_64", "AMD64") and told.is_file() and " avx2" in told.read_text(encoding="utf-8")
+    return platform.machine() in ("x86_64", "AMD64") and "avx2" in _fact("flags").split()

@@ -1,16 +1,14 @@
 """All of it as one table to post: configuration by configuration, each beside its own tower and in turn with it."""
 
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 import torch
 from tabulate import tabulate
 
-from zsad.common.cpu import cores
+from zsad.common.cpu import cores, processor
 from zsad.common.progress import log
 from zsad.common.timing import Times, Work, in_turn, ratios
 from zsad.config.params import Params
@@ -125,7 +123,7 @@ def _environment(params: Params) -> dict[str, Any]:
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() and params.device != "cpu" else None
     backbones = {f"{one.name} at {one.image_size} px" for one in params.backbones.values()}
     return {
-        "device": gpu or _processor(),
+        "device": gpu or processor(),
         "threads": torch.get_num_threads(),
         "cores": cores(),
         "precision": params.precision,
@@ -133,11 +131,3 @@ def _environment(params: Params) -> dict[str, Any]:
         "torch": torch.__version__,
         "zsad": metadata.version("zsad"),
     }
-
-
-def _processor() -> str:
-    """The CPU by its own name."""
-    told = Path("/proc/cpuinfo")
-    lines = told.read_text(encoding="utf-8").splitlines() if told.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
