@@ -113,11 +113,11 @@ def _commit(repository: Path) -> str:
 def _take_turns(folder: Path, case: Case) -> tuple[list[Turn], list[tuple[Turn, Turn]]]:
     """Turns of ours that come before any of theirs (encoding a source), and pairs of turns.
 
-    The first picture, or the last epoch, is counted; the others are timed.
+    The last picture, or the last epoch, is counted; the others are timed.
     """
     training = case.what == TRAINING
     total = case.epochs * case.steps if training else case.steps
-    kept = range(case.steps * (case.epochs - 1)) if training else range(1, total)
+    timed = range(case.steps * (case.epochs - 1) if training else total - 1)
     environment = {"CUDA_VISIBLE_DEVICES": ""} if case.device == "cpu" else {}
     module = ["-m", "zsad.pipeline.bench.against.process", str(folder)]
     with (
@@ -127,7 +127,7 @@ def _take_turns(folder: Path, case: Case) -> tuple[list[Turn], list[tuple[Turn, 
         first = [_one(ours, OURS, TIME, case)] if training else []
         pairs = []
         for i in range(total):
-            command = TIME if i in kept else COUNT
+            command = TIME if i in timed else COUNT
             pairs.append((_one(ours, OURS, command, case), _one(theirs, OFFICIAL, command, case)))
         for one, who in ((ours, OURS), (theirs, OFFICIAL)):
             if not one.finish():
@@ -153,7 +153,7 @@ def _stopped(one: Side, who: str, case: Case) -> Any:
 
 
 def _inference_rows(method: str, pairs: list[tuple[Turn, Turn]]) -> list[Row]:
-    (counted, *timed) = pairs
+    (_, *timed, counted) = pairs  # the first computes what later ones remember
     times = [(1000 * ours.seconds, 1000 * theirs.seconds) for ours, theirs in timed]
     return [
         _row(method, "a picture at batch 1", "ms", times),

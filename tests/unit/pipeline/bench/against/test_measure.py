@@ -26,8 +26,8 @@ def turns(values: Sequence[tuple[float, float]], operations: int | None = None) 
     return [(Turn(a, 10 * a, operations), Turn(b, 10 * b, operations and 2 * operations)) for a, b in values]
 
 
-def test_rows_of_inference_leave_the_counted_picture_out() -> None:
-    pairs = turns([(9, 9)], 10**9) + turns([(0.001, 0.003), (0.002, 0.004), (0.003, 0.012)])
+def test_rows_of_inference_leave_the_first_and_the_counted_picture_out() -> None:
+    pairs = turns([(9, 9), (0.001, 0.003), (0.002, 0.004), (0.003, 0.012)]) + turns([(9, 9)], 10**9)
     found = {row.what: (row.ours, row.official, row.ratio) for row in measure._inference_rows("m", pairs)}
     assert found["a picture at batch 1"] == pytest.approx((2, 4, 3))
     assert found["operations of a picture"] == (1, 2, 2)
