@@ -40,10 +40,10 @@ with socket.socket(socket.AF_UNIX) as server:
                       *(f"{{{{key}}}}={{{{value}}}}" for key, value in os.environ.items())]).encode()
     socket.send_fds(server, [len(told).to_bytes(8, "little")], [0, 1, 2])
     server.sendall(told)
-    child = int(server.recv(16))
+    child = int(server.recv(16, socket.MSG_WAITALL))
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda number, _: os.kill(child, number))
-    answer = server.recv(16)
+    answer = server.recv(16, socket.MSG_WAITALL)
 code = int(answer or 70)
 if code < 0:
     signal.signal(-code, signal.SIG_DFL)
@@ -83,7 +83,7 @@ def serve(listening: socket.socket) -> None:
 
     requirements_utils._init_modules_to_packages_map()  # reads of every installed package: a second of each new version
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _forget_exits()
+    _forget_torchs_exit()
     gc.freeze()  # forks share what is there
     waiting = selectors.DefaultSelector()
     waiting.register(listening, selectors.EVENT_READ)
@@ -91,10 +91,15 @@ def serve(listening: socket.socket) -> None:
         for ready, _ in waiting.select():
             if ready.fileobj is listening:
                 connection, _ = listening.accept()
-                streams, told = _asked(connection)
+                try:
+                    streams, told = _asked(connection)
+                except ConnectionError:  # a test has killed who asks
+                    connection.close()
+                    continue
                 child = os.fork()  # one for each command: of so large a process it costs 50 ms
                 if child == 0:
-                    listening.close()
+                    _let_go(waiting)
+                    connection.close()
                     return _become(streams, told)
                 for stream in streams:
                     os.close(stream)
@@ -108,25 +113,39 @@ def serve(listening: socket.socket) -> None:
                 connection.close()
 
 
-def _forget_exits() -> None:
-    """Of what was imported: torch takes its operators down one by one, 60 ms of every command."""
-    atexit._clear()
+def _forget_torchs_exit() -> None:
+    """It takes its operators down one by one and tells what was compiled: 60 ms of every command."""
+    from torch._dynamo.utils import dump_compile_times
+
+    atexit.unregister(dump_compile_times)
     for finalizer in list(weakref.finalize._registry):
         finalizer.atexit = False
-    atexit.register(weakref.finalize._exitfunc)
 
 
 def _asked(connection: socket.socket) -> tuple[list[int], bytes]:
     size, streams, _, _ = socket.recv_fds(connection, 8, 3)
     told = b""
     while len(told) < int.from_bytes(size, "little"):
-        told += connection.recv(1 << 16)
+        if not (more := connection.recv(1 << 16)):
+            raise ConnectionError
+        told += more
     return streams, told
 
 
 def _answer(connection: socket.socket, number: int) -> None:
     with contextlib.suppress(BrokenPipeError):  # a test may have killed who asked
-        connection.sendall(str(number).encode())
+        connection.sendall(f"{number:16}".encode())
+
+
+def _let_go(waiting: selectors.DefaultSelector) -> None:
+    """Of other commands: who waits for one is to see it end when the server does."""
+    for key in waiting.get_map().values():
+        if key.data:
+            os.close(key.fd)
+            key.data[1].close()
+        else:
+            key.fileobj.close()  # type: ignore[union-attr]
+    waiting.close()
 
 
 def _become(streams: Sequence[int], told: bytes) -> None:

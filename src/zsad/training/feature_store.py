@@ -9,7 +9,7 @@ import fcntl
 import math
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,16 +70,19 @@ class FeatureStore:
             lock.release()
 
     @contextmanager
-    def write(self, folder: str, kinds: Mapping[str, Kind], evict: bool = True) -> Iterator[dict[str, Kept] | None]:
+    def write(
+        self, folder: str, kinds: Mapping[str, Kind], spare: Collection[str] = ()
+    ) -> Iterator[dict[str, Kept] | None]:
         """Arrays to fill, on disk when the block ends well; None where budget or disk have no room for them.
 
-        evict: remove others that nobody uses, if need be. To be called `alone`. UserError where the disk is full after
-        all.
+        spare: those that nobody has asked for yet. With such, nothing is removed for the arrays, and half of the free
+        disk stays free; and until somebody reads them, they are the first to go. To be called `alone`. UserError where
+        the disk is full after all.
         """
         begun: dict[str, Kept] = {}
         try:
             with _changing(self.root):  # until the files have the size that others count
-                if room := self._make_room(sum(map(_size, kinds.values())), evict):
+                if room := self._make_room(sum(map(_size, kinds.values())), bool(spare)):
                     (self.root / folder).mkdir(exist_ok=True)
                     for name, kind in kinds.items():
                         begun[name] = _begin(self._part(folder, name), *kind)
@@ -89,6 +92,8 @@ class FeatureStore:
                 fcntl.flock(kept.lock, fcntl.LOCK_SH)
             with _changing(self.root):
                 for name in begun:
+                    if name in spare:
+                        os.utime(self._part(folder, name), (0, 0))
                     self._part(folder, name).replace(self.root / folder / f"{name}.npy")
         finally:
             with _changing(self.root):
@@ -98,8 +103,10 @@ class FeatureStore:
     def _part(self, folder: str, name: str) -> Path:
         return self.root / folder / f".{name}.part"
 
-    def _make_room(self, needed: int, evict: bool) -> bool:
-        """Whether `needed` bytes fit; with `evict` files that nobody uses are removed, the longest unused first."""
+    def _make_room(self, needed: int, spare: bool) -> bool:
+        """Whether `needed` bytes fit, after files that nobody uses were removed, the longest unused first; or, for what
+        is `spare`, as things are.
+        """
         for path in self.root.glob("*/.*.part"):
             _remove(path)  # what a killed process left
         if self.budget is None:
@@ -109,9 +116,9 @@ class FeatureStore:
         sizes = {path: path.stat() for path in [*self.root.glob("*/*.npy"), *self.root.glob("*/.*.part")]}
         used = sum(stat.st_size for stat in sizes.values())
         for path, stat in sorted(sizes.items(), key=lambda item: item[1].st_mtime):
-            if evict and used + needed > self.budget and _remove(path):
+            if not spare and used + needed > self.budget and _remove(path):
                 used -= stat.st_size
-        return used + needed <= self.budget and needed < shutil.disk_usage(self.root).free
+        return used + needed <= self.budget and needed * (1 + spare) < shutil.disk_usage(self.root).free
 
 
 def shared_stores(params: Params) -> list[FeatureStore]:

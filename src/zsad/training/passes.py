@@ -24,8 +24,8 @@ class Pass:
     """What goes through the tower, how, and what is kept of it.
 
     name: of the set, for people; pictures: hashes of their pixels, in order; views: how many entries each picture has;
-    viewed: what decides how the views look, if there are any; others: what else is to be kept of it, for whom it serves
-    besides.
+    viewed: what decides how the views look, if there are any; others: what other configurations read of it, to be kept
+    as well.
     """
 
     clip: Clip

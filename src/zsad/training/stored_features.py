@@ -65,7 +65,7 @@ def _computed(
 ) -> dict[str, Kept]:
     """All files of a pass; those of them that were there before where the store has no room for the others.
 
-    What only others read is kept where nothing has to go for it.
+    What only others read is spare: all of it is kept, or none.
     """
     kinds: dict[str, Kind] = {name: (array.dtype, array.shape) for name, array in beside.items()}
     kinds |= {file: (np.dtype(np.float32), (one.count, *stream.shape)) for file, (_, stream) in one.kept.items()}
@@ -73,10 +73,11 @@ def _computed(
     missing = {file: kind for file, kind in kinds.items() if file not in found}
     if not missing:
         return found
-    with store.write(one.folder, missing, evict=not one.others) as begun:
+    spare = missing.keys() - replace(one, others=()).kept.keys() - beside.keys()
+    with store.write(one.folder, missing, spare) as begun:
         if begun is not None:
             filled = {file: place for file, place in one.kept.items() if file in begun}
-            specs = list(dict.fromkeys(spec for spec, _ in filled.values()))
+            specs = list(dict.fromkeys(spec for spec, _ in filled.values())) or [one.spec]  # to fill `beside`
             for where, features in one.encoded_for(specs, batches(), label):
                 for file, (spec, stream) in filled.items():
                     tensor = features[spec].tensors[stream.name]
@@ -84,7 +85,7 @@ def _computed(
             for name in beside.keys() & begun.keys():
                 begun[name].array[:] = beside[name]
             return found | begun
-    if one.others:
+    if spare:
         return _computed(store, replace(one, others=()), batches, label, beside)
     log(f"{one.name}: {store.root} has no room for the frozen features, which are not kept")
     return found

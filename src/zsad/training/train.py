@@ -89,7 +89,7 @@ def _trainer(
     own, stores, viewed = scratch / "features", shared_stores(params), _decides_views(setup, manifest)
     data = SourceData(manifest, setup.clip, own, *views, beside, stores, viewed)
     resize_first = configuration.protocol == "paper"
-    others = partial(read_in_training, params, configuration.key, setup.clip)
+    others = partial(read_in_training, params, configuration.key, manifest.dataset, setup.clip)
     data.encode(example.training_spec, params.batch_size, params.precision, resize_first, others)
     return Trainer(data, scratch, params.deterministic, report, configuration.where)
 

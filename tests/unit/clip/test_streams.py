@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from zsad.clip.backbone import FeatureSpec
+from zsad.clip.backbone import FeatureSpec, encode_images, encode_images_for
 from zsad.clip.locality import Locality
 from zsad.clip.streams import TowerSizes, streams
 from zsad.learners.lookup import methods
@@ -39,12 +39,16 @@ def test_they_are_what_the_tower_gives(clip: Any, pictures: torch.Tensor, specs:
     assert shared > 20
 
 
-def test_one_pass_gives_each_the_bits_of_its_own(clip: Any, pictures: torch.Tensor, specs: list[FeatureSpec]) -> None:
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_one_pass_gives_each_the_bits_of_its_own(
+    clip: Any, pictures: torch.Tensor, specs: list[FeatureSpec], precision: str
+) -> None:
     """Of every method, and of specs that stop before the last block or read its class token alone."""
     asked = [spec for spec in dict.fromkeys([*specs, FeatureSpec(layers=(1,))]) if not spec.bgr]
     assert {spec.vv_start for spec in asked} > {None, 0, 2}
-    for spec, together in zip(asked, clip.image.encode_for(pictures[:3], asked), strict=True):
-        alone = clip.image.encode(pictures[:3], spec).tensors
+    images = pictures[:3].numpy()
+    for spec, together in zip(asked, encode_images_for(clip, images, asked, precision), strict=True):
+        alone = encode_images(clip, images, spec, precision).tensors
         assert together.tensors.keys() == alone.keys()
         assert all(torch.equal(together.tensors[name], alone[name]) for name in alone), spec
 

@@ -1,6 +1,7 @@
 """Training and predictions from features in the store end in the same bytes as without one."""
 
 import shutil
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -122,12 +123,36 @@ def test_one_pass_serves_learners_of_other_streams(workplace: Path, encoded: lis
         assert encoded == views
 
 
-def test_what_others_read_is_kept_where_nothing_has_to_go_for_it(workplace: Path, encoded: list[int]) -> None:
-    run(configured("anomalyclip", 1))
-    own = sum(path.stat().st_size for path in FEATURES.glob("*/*.npy"))
-    shutil.rmtree(FEATURES)
-    run(together(configured("anomalyclip", own / 2**30), bayes_pfl={"epochs": 1}))
-    assert sum(path.stat().st_size for path in FEATURES.glob("*/*.npy")) == own
+def test_what_others_read_pushes_nothing_out_and_goes_first(tmp_path: Path, clip: Any, pictures: torch.Tensor) -> None:
+    one_file = 128 + 4 * 12 * clip.joint_width  # a class token of twelve pictures, or one window that holds them all
+    cls, window = FeatureSpec(cls=True), FeatureSpec(windows=(clip.grid,))
+
+    def ask(files: int, name: str, others: tuple[FeatureSpec, ...] = ()) -> set[str]:
+        one = Pass(clip, cls, "fp32", 12, False, name, [str(i) for i in range(12)])
+        store = FeatureStore(tmp_path, files * one_file)
+        batches = [(range(12), pictures.numpy())]
+        assert stored_features([store], one, lambda: iter(batches), name, others=lambda: others)
+        return {f"{path.parent.name[0]}/{path.stem}" for path in tmp_path.glob("*/*.npy")}
+
+    own = {name: {f"{name}/cls_alone", f"{name}/cls_post_alone"} for name in "abc"}
+    assert ask(4, "a") == own["a"]
+    assert ask(4, "b", (window,)) == own["a"] | own["b"]  # five would want room
+    shutil.rmtree(next(tmp_path.glob("b_*")))
+    assert ask(5, "b", (window,)) == own["a"] | own["b"] | {"b/window_9"}
+    left = ask(5, "c")
+    assert len(left) == 5
+    assert own["b"] | own["c"] < left  # the window has gone, and the longest unused
+
+
+def test_a_file_that_only_masks_are_missing_from(workplace: Path, encoded: list[int]) -> None:
+    """What lies beside views is made with them: the tower runs again, and writes nothing of what is there."""
+    first = run(configured("bayes_pfl", 1))
+    (masks,) = FEATURES.glob("source_*/masks.npy")
+    masks.unlink()
+    encoded.clear()
+    assert run(configured("bayes_pfl", 1)) == first
+    assert encoded == [4, 2]
+    assert masks.is_file()
 
 
 def test_only_those_whose_pictures_go_the_same_way(workplace: Path, clip: Any) -> None:
@@ -140,22 +165,37 @@ def test_only_those_whose_pictures_go_the_same_way(workplace: Path, clip: Any) -
         sized={"method": "cops", "epochs": 1, "backbone": "small"},
         paper={"method": "anomalyclip", "epochs": 1, "protocol": "paper"},
         bayes_pfl={"epochs": 1},
+        elsewhere={"method": "faprompt", "epochs": 1, "source": "target"},
     )
     (workplace / "data/weights/small").symlink_to(workplace / "data/weights/default")
     before = torch.random.get_rng_state()
-    assert [spec.vv_start for spec in read_in_prediction(params, "mine", clip)] == [0, None]
+    assert [spec.vv_start for spec in read_in_prediction(params, "mine", clip)] == [0, None, 1]
     assert torch.equal(torch.random.get_rng_state(), before)
-    assert [spec.vv_start for spec in read_in_training(params, "mine", clip)] == [0]
+    assert [spec.vv_start for spec in read_in_training(params, "mine", "source", clip)] == [0]
     assert read_in_prediction(params, "gone", clip) == []
 
 
-def test_a_learner_in_the_making_is_told_of_and_left_out(
+def test_who_cannot_be_asked_is_told_of_and_left_out(
     workplace: Path, clip: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """A method that has no spec yet, one that cannot be imported, a backbone that is not prepared."""
     monkeypatch.setattr(learner_class("cops"), "spec", property(lambda self: self.not_yet))
-    params = together(configured("clip_zero", 1), cops={"epochs": 1}, faprompt={"epochs": 1})
+    monkeypatch.setitem(sys.modules, "zsad.learners.winclip", None)
+    own = configured("clip_zero", 1)
+    bare = {"bare": BackboneParams(name="any", pretrained="any", image_size=48)}
+    params = together(
+        own.model_copy(update={"backbones": {**own.backbones, **bare}}),
+        cops={"epochs": 1},
+        winclip={},
+        afar={"method": "anomalyclip", "epochs": 1, "backbone": "bare"},
+        faprompt={"epochs": 1},
+    )
     assert [spec.vv_start for spec in read_in_prediction(params, "mine", clip)] == [1]
-    assert "learners.cops: what it reads is not kept ('Cops' object has no attribute" in capsys.readouterr().err
+    told = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in told] == ["cops", "winclip", "afar"]
+    (workplace / "data/weights/default").unlink()
+    assert read_in_prediction(params, "mine", clip) == []
+    assert "mine: frozen features are kept for it alone" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("method", "same"), [("bayes_pfl", False), ("faprompt", True)])

@@ -11,24 +11,25 @@ gc.disable()
 
 from importlib import import_module
 
-import zsad.evaluation.aggregate
-import zsad.evaluation.score
-import zsad.inference.batches
-import zsad.pipeline.backbones
-import zsad.pipeline.stage_code
-import zsad.tracking.register
-import zsad.training.adapt
-import zsad.training.train
-from zsad.learners.lookup import learner_class, methods
+try:
+    for name in (  # with MLflow's, which it imports with their first use: 1 s of each training
+        *("cv2", "open_clip"),
+        *("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
+    ):
+        import_module(name)
 
-for method in methods():
-    learner_class(method)
-LATE = (  # what is imported with its first use: 1 s of each training
-    *("cv2", "open_clip"),
-    *("mlflow.store.tracking.sqlalchemy_store", "mlflow.store.model_registry.sqlalchemy_store"),
-)
-for name in LATE:
-    import_module(name)
+    import zsad.evaluation.aggregate
+    import zsad.evaluation.score
+    import zsad.inference.batches
+    import zsad.pipeline.backbones
+    import zsad.pipeline.stage_code
+    import zsad.tracking.register
+    import zsad.training.adapt
+    import zsad.training.train
+    from zsad.learners.lookup import learner_class, methods
 
-gc.freeze()
-gc.enable()
+    for method in methods():
+        learner_class(method)
+finally:  # a method that cannot be imported is its cells' to tell of: Python's forkserver goes on without a word
+    gc.freeze()
+    gc.enable()
