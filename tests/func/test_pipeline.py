@@ -127,7 +127,7 @@ def test_parameters_set_back_leave_no_trace(repo: Repo) -> None:
 # Edits of one file each, as (file, old text, new text): those that mean nothing, then others and what runs for them.
 WORDS = {
     "a comment": ("learners/base.py", "\nclass Learner(", "\n# a remark\nclass Learner("),
-    "a docstring": ("clip/backbone.py", "Frozen vision side of CLIP.", "The frozen vision side of CLIP."),
+    "a docstring": ("clip/image.py", "of CLIP: one pass of its blocks", "of CLIP: a pass of its blocks"),
     "a reformatting": (
         "clip/attention.py",
         "k: Tensor, v: Tensor, causal_from: int | None = None)",
