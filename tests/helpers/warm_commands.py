@@ -96,7 +96,7 @@ def serve(listening: socket.socket) -> None:
                 except ConnectionError:  # a test has killed who asks
                     connection.close()
                     continue
-                child = os.fork()  # one for each command: of so large a process it costs 50 ms
+                child = os.fork()  # one for each command: of so large a process it costs 25 ms
                 if child == 0:
                     _let_go(waiting)
                     connection.close()
